@@ -1,4 +1,4 @@
-"""Every setting, its default and its reason. Set as ``YIZHAN_<NAME>`` in the environment, or by an option of the CLI."""
+"""Every setting, its default and its reason. Set as ``YIZHAN_<NAME>`` in the environment, or by a CLI option."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ import msgspec
 
 from yizhan.catalog.entries import Channel, Group, Model, Price
 
-
 T = TypeVar("T")
 
 
