@@ -90,7 +90,7 @@ def test_a_failure_before_the_first_byte_is_not_seen_by_a_streaming_caller(
     assert fair(row)
 
 
-@pytest.mark.parametrize("model", ["reset", "s500", "s429-after", "garbage", "empty", "page", *IN_A_PLAIN_ANSWER])
+@pytest.mark.parametrize("model", ["reset", "s500", "s503", "garbage", "empty", "page", *IN_A_PLAIN_ANSWER])
 def test_a_failure_in_a_plain_answer_is_not_seen_by_the_caller(
     *, station: Station, upstream: Upstream, spare: Upstream, key: str, rows_before: int, model: str
 ) -> None:

@@ -22,7 +22,7 @@ class Upstream:
         self._http = httpx.Client(base_url=url, timeout=20)
 
     def order(self, **orders: Any) -> None:
-        """Set orders, see ``pretend_script``."""
+        """Set orders, see ``vendors/pretending/script.py``."""
         self._http.post("/_pretend/script", json=orders).raise_for_status()
 
     def reset(self) -> None:

@@ -14,7 +14,7 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from yizhan.clock import SetClock
-from yizhan.vendors.pretend import PretendServer
+from yizhan.vendors.pretending.server import PretendServer
 
 
 def run(story: Callable[[PretendServer, AsyncOpenAI], Awaitable[None]], **options: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from yizhan.vendors.pretend_answer import Answer, BadWish, Bill, Frame, Wish, count_tokens
+from yizhan.vendors.pretending.answer import Answer, BadWish, Bill, Frame, Wish, count_tokens
 
 _CHOICES_MAX = 16
 _IMAGE_TOKENS = 85

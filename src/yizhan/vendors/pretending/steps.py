@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import Enum
 
-from yizhan.vendors.pretend_answer import Answer, Frame, Wire
+from yizhan.vendors.pretending.answer import Answer, Frame, Wire
 
 _PHRASES = {200: b"OK", 400: b"Bad Request", 401: b"Unauthorized", 404: b"Not Found", 429: b"Too Many Requests"}
 _FOREVER_S = 86_400.0

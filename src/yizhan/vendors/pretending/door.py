@@ -13,7 +13,7 @@ from typing import cast
 
 import msgspec
 
-from yizhan.vendors.pretend_steps import End, Step, Write
+from yizhan.vendors.pretending.steps import End, Step, Write
 
 _HEAD_MAX = 64 * 1024
 _BODY_MAX = 64 * 1024 * 1024

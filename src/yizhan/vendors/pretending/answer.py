@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from yizhan.vendors.pretend_script import Behaviour
+from yizhan.vendors.pretending.script import Behaviour
 
 _TEXT = (
     "the rider changed horses at dawn and the letter went on over hill river snow sand bridge gate market harbour "
