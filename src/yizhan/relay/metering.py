@@ -128,7 +128,7 @@ class Meter:
 
 
 async def open_meter(
-    ports: Ports, request_id: str, caller: KeyRecord, wanted: Wanted, offer: Offer, mark: str
+    ports: Ports, *, request_id: str, caller: KeyRecord, wanted: Wanted, offer: Offer, mark: str
 ) -> Meter:
     """Hold the money and open the journal. Raises InsufficientQuota, MoneyUnavailable; then nothing is held."""
     if not ports.journal.healthy:
