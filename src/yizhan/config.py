@@ -116,3 +116,8 @@ def load(environment: Mapping[str, str] = os.environ, **options: object) -> Sett
         return msgspec.convert(wanted, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise BadSetting(f"bad setting: {error}") from None
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """Spell the settings as ``load`` reads them, for the processes that a supervisor starts."""
+    return {f"YIZHAN_{name.upper()}": str(getattr(settings, name)) for name in Settings.__struct_fields__}
