@@ -32,8 +32,8 @@ class ChunkedBody:
         self._line = b""  # an unfinished line of framing
         self._trailer_bytes = 0
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take what arrived and return the body bytes in it. Raises BadFraming."""
+    def feed(self, data: bytes) -> bytes:
+        """Take what arrived and return the body bytes in it, in one piece. Raises BadFraming."""
         assert not self.done
         pieces: list[bytes] = []
         if self._line:
@@ -60,7 +60,7 @@ class ChunkedBody:
                 self.done = True
                 self.rest = data[at:]
                 break
-        return pieces
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _keep_line(self, line: bytes) -> None:
         if self._state == _AFTER_DATA and line != b"\r":
