@@ -188,6 +188,24 @@ class MoneyUnavailable(StationError):
     retry = True
 
 
+class DatabaseBusy(StationError):
+    """The database did not come free in time; nothing was changed."""
+
+    code = "database_busy"
+    status = 503
+    kind = "service_unavailable"
+    retry = True
+
+
+class DatabaseGone(StationError):
+    """The database cannot be reached, or can no longer write."""
+
+    code = "database_unavailable"
+    status = 503
+    kind = "service_unavailable"
+    retry = True
+
+
 class Draining(StationError):
     """This process is stopping."""
 
