@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -226,17 +227,28 @@ async def _has_it(server: PretendServer) -> None:
 
 
 async def test_a_caller_who_leaves_before_the_upstream_has_it_pays_nothing(tmp_path: Path) -> None:
-    silent = socket.create_server(("127.0.0.1", 0), backlog=0)
-    with silent, socket.create_connection(silent.getsockname()), socket.create_connection(silent.getsockname()):
-        # the backlog is full, so that connecting takes for ever
-        async with gateway(tmp_path, channel(1, f"http://127.0.0.1:{silent.getsockname()[1]}/v1")) as door:
-            caller = await RawCaller.call(door, "hi", stream=True)
-            async with asyncio.timeout(5):
-                while not door.opened:
-                    await asyncio.sleep(0.005)
-            await caller.leave()
-            closed = (await door.closed())[0]
-            assert (closed.status, closed.charge, closed.usage.input_total) == ("caller_left", 0, 0)
+    async with _silent_proxy() as proxy, gateway(tmp_path, channel(1, "https://u.example/v1", proxy=proxy)) as door:
+        caller = await RawCaller.call(door, "hi", stream=True)
+        async with asyncio.timeout(5):
+            while not door.opened:
+                await asyncio.sleep(0.005)
+        await caller.leave()
+        closed = (await door.closed())[0]
+        assert (closed.status, closed.charge, closed.usage.input_total) == ("caller_left", 0, 0)
+
+
+@asynccontextmanager
+async def _silent_proxy() -> AsyncIterator[str]:
+    """Accept, and never say that the tunnel is open: an attempt stays where nothing was sent yet."""
+    ended = asyncio.Event()
+
+    async def accept(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ended.wait()
+        writer.close()
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        ended.set()
 
 
 class _ordered:  # noqa: N801 - reads as a verb

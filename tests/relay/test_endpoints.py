@@ -3,11 +3,13 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from tests.relay.doorway import KEY, RawCaller, asked, issue, relayed
+from yizhan.vendors.pretending.script import Orders
 
 BAD = "sk-" + "b" * 48
 
@@ -39,7 +41,6 @@ async def test_each_thing_that_is_wrong_with_a_key_has_its_own_error(tmp_path: P
         issue(door, "sk-few", models=("free",))
         expected = {
             BAD: (401, "invalid_api_key"),
-            "": (401, "missing_api_key"),
             "x" * 300: (401, "missing_api_key"),
             "sk-off": (401, "api_key_disabled"),
             "sk-old": (401, "api_key_expired"),
@@ -52,6 +53,8 @@ async def test_each_thing_that_is_wrong_with_a_key_has_its_own_error(tmp_path: P
             answer = await door.chat(key=key)
             assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), key
             assert answer.json()["error"]["request_id"] == answer.headers["x-request-id"]
+        keyless = await door.http.post("/v1/chat/completions", json=asked(), headers={"authorization": ""})
+        assert keyless.json()["error"]["code"] == "missing_api_key"
         assert door.records() == []
 
 
@@ -87,7 +90,7 @@ async def test_too_little_money_says_how_much_is_short(tmp_path: Path) -> None:
     ],
 )
 async def test_a_request_that_cannot_be_served_says_why(
-    tmp_path: Path, fields: dict[str, object], status: int, code: str
+    tmp_path: Path, fields: dict[str, Any], status: int, code: str
 ) -> None:
     async with relayed(tmp_path) as (door, _):
         answer = await door.chat(**fields)
@@ -223,6 +226,7 @@ async def test_a_stream_whose_upstream_thinks_is_kept_open_and_may_still_fail_ov
         assert b": waiting" in text
         assert b'"error"' not in text
         assert (await door.closed())[0].attempts == 2
+        await caller.leave()
 
 
 async def test_an_error_behind_a_heartbeat_is_an_event(tmp_path: Path) -> None:
@@ -231,16 +235,15 @@ async def test_an_error_behind_a_heartbeat_is_an_event(tmp_path: Path) -> None:
             servers[0].script.obey(_orders(fault))
             caller = await RawCaller.call(door, "hi", stream=True)
             async with asyncio.timeout(5):
-                while door.ports.exchanges or not door.opened:
+                while not servers[0].count.total.started or door.ports.exchanges:
                     for exchange in list(door.ports.exchanges):
                         exchange.tick(door.ports.clock.monotonic())
                     await asyncio.sleep(0.02)
             text = await caller.reader.readuntil(b"0\r\n\r\n")
             assert text.count(b'data: {"error"') == 1
             await caller.leave()
+            servers[0].count.reset()
 
 
-def _orders(options: str) -> object:
-    from yizhan.vendors.pretending.script import Orders
-
+def _orders(options: str) -> Orders:
     return msgspec.convert({"queue": [options]}, Orders)
