@@ -197,3 +197,22 @@ def test_gateways_asking_at_once_never_get_more_than_there_is(books: Books) -> N
     assert sum(got) == 98  # 14 times 7; 2 are left, which nobody wanted
     assert books.show(wallet).leased == 98
     assert books.verify().ok
+
+
+def test_announcing_a_journal_again_changes_nothing(books: Books) -> None:
+    wallet = books.wallet(100)
+    Gateway(books).borrow(wallet, 60)
+    again = Gateway(books)
+    again.granted[wallet] = 60
+    assert again.borrow(wallet, 40).granted_total == 100
+
+
+def test_money_given_back_after_a_charge_took_it_too_frees_nothing(books: Books) -> None:
+    wallet = books.wallet(100)
+    gateway = Gateway(books)
+    gateway.borrow(wallet, 10)
+    gateway.write(opened("r1", wallet, hold=5), closed("r1", 10))
+    gateway.ship()
+    gateway.give_back(wallet, 5)
+    assert books.show(wallet).leased == 0
+    assert books.verify().ok
