@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import itertools
 
 import msgspec
 import pytest
@@ -39,7 +40,7 @@ def test_where_the_network_cuts_the_bytes_changes_nothing(cuts: list[int]) -> No
         async with serving(tell) as stage:
             wire = await stage.call()
             edges = [0, *sorted(cuts), len(bytes_)]
-            for start, end in zip(edges, edges[1:], strict=False):
+            for start, end in itertools.pairwise(edges):
                 wire.send(bytes_[start:end])
                 await asyncio.sleep(0)
             for expected in (b"/c?=abc0123456789", b"/p?q=hello", b"/c?=abc0123456789"):
@@ -98,7 +99,7 @@ def test_the_path_of_an_absolute_target_is_found() -> None:
 
 
 def test_a_body_that_is_already_here_is_read_without_waiting() -> None:
-    suspended = []
+    suspended: list[int] = []
 
     async def handler(request: Request, reply: Reply) -> None:
         asyncio.get_running_loop().call_soon(suspended.append, 1)
@@ -165,10 +166,14 @@ def test_a_lingering_caller_that_never_stops_sending_is_cut_off() -> None:
         async with serving(settings=msgspec.structs.replace(QUICK, linger_bytes_max=2_000_000)) as stage:
             wire = await stage.call()
             wire.send(b"nonsense\r\n\r\n")
-            with pytest.raises(ConnectionError):
+
+            async def pour() -> None:
                 while True:
                     wire.send(b"x" * 100_000)
                     await wire.writer.drain()
+
+            with pytest.raises(ConnectionError):
+                await pour()
 
     run(story())
 
