@@ -62,6 +62,9 @@ class _Wire:
     def resume_reading(self) -> None:
         pass
 
+    def get_extra_info(self, name: str) -> None:
+        pass
+
     def is_closing(self) -> bool:
         return self.aborted
 

@@ -110,6 +110,38 @@ def test_a_kept_connection_that_broke_after_a_byte_is_not_tried_again(begun: byt
     run(story())
 
 
+@pytest.mark.parametrize(
+    "body", [b"content-length: 5\r\n\r\nhello", b"transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"]
+)
+def test_an_upstream_that_hangs_up_at_any_byte_never_looks_like_a_clean_end(body: bytes) -> None:
+    async def story() -> None:
+        wire = b"HTTP/1.1 200 OK\r\n" + body
+        async with calling() as client:
+            for at in range(len(wire)):
+                async with serving(answering(wire[:at], then_close=True)) as origin:
+                    with pytest.raises((NoAnswer, Truncated)):
+                        await (await get(client, origin)).read(10)
+                    assert client.connections == 0
+
+    run(story())
+
+
+def test_an_answer_that_comes_byte_by_byte_is_whole() -> None:
+    async def story() -> None:
+        async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await hear(reader)
+            for byte in b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5;x\r\nhello\r\n0\r\nx: y\r\n\r\n":
+                writer.write(bytes([byte]))
+                await asyncio.sleep(0.001)
+            await reader.read()
+
+        async with serving(script) as origin, calling() as client:
+            assert await (await get(client, origin)).read(10) == b"hello"
+            assert client.idle == 1
+
+    run(story())
+
+
 async def _pieces(*pieces: bytes) -> AsyncIterator[bytes]:
     for piece in pieces:
         yield piece
@@ -359,6 +391,8 @@ def test_what_could_split_a_request_is_refused() -> None:
             for bad in (
                 {"target": b"/a\r\nx: y"},
                 {"target": b"/a b"},
+                {"target": b"/a\tb"},
+                {"target": "/驿站".encode()},
                 {"target": b"http://other/"},
                 {"method": b"GE T"},
                 {"method": b"CONNECT"},

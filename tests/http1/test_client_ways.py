@@ -13,12 +13,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from tests.http1.client_scene import OK, PATIENT, Script, answering, calling, get, hear, run, serving
+from tests.http1.client_scene import OK, PATIENT, Script, answering, calling, get, hear, run, serving, until
 
-from yizhan.http1.client import Origin
+from yizhan.http1.client import Origin, Timeouts
 from yizhan.http1.dial import connect_any
 from yizhan.http1.dns import Address, Resolver, take_turns
-from yizhan.http1.message import ConnectFailed, Truncated
+from yizhan.http1.message import ConnectFailed, TooSlow, Truncated
 
 
 def _certificate(
@@ -109,6 +109,51 @@ def test_a_length_that_tls_cuts_short_is_truncated(contexts: Contexts) -> None:
         async with serving(script, tls=contexts[0]) as origin, calling(tls=contexts[1]) as client:
             with pytest.raises(Truncated):
                 await (await get(client, origin)).read(50)
+
+    run(story())
+
+
+@pytest.mark.parametrize("goodbye", [True, False])
+def test_a_body_until_the_end_of_tls_ends_only_with_a_goodbye(contexts: Contexts, goodbye: bool) -> None:
+    async def story() -> None:
+        got: list[bytes] = []
+
+        async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await hear(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\nhello")
+            await until(lambda: got)
+            if goodbye:
+                writer.close()
+            else:
+                writer.transport.abort()
+
+        async with serving(script, tls=contexts[0]) as origin, calling(tls=contexts[1]) as client:
+            answer = await get(client, origin)
+            if goodbye:
+                await answer.pipe(got.append)
+            else:
+                with pytest.raises(Truncated):
+                    await answer.pipe(got.append)
+            assert got == [b"hello"]
+
+    run(story())
+
+
+def test_a_handshake_that_hangs_is_given_up_and_leaves_nothing_open() -> None:
+    async def story() -> None:
+        gone = asyncio.Event()
+
+        async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()  # until the client hangs up
+            gone.set()
+
+        async with serving(script) as plain, calling() as client:
+            origin = Origin("https", "localhost", plain.port)
+            with pytest.raises(TooSlow) as caught:
+                await get(client, origin, timeouts=Timeouts(connect_s=0.1, first_byte_s=5, idle_s=5, total_s=5))
+            assert caught.value.phase == "connect"
+            await asyncio.wait_for(gone.wait(), 5)
+            assert client.connections == 0
 
     run(story())
 

@@ -8,6 +8,7 @@ without a length never ends, and knows nothing of the request.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from enum import IntEnum
 from typing import Protocol, cast
 
@@ -303,7 +304,7 @@ class Connection(asyncio.Protocol):
         answer = self.answer
         if answer is None:
             self.drop()
-        elif self._stage is _BODY and self._left == UNTIL_CLOSE and exc is None:
+        elif self._stage is _BODY and self._left == UNTIL_CLOSE and exc is None and self._said_goodbye():
             self._keep = False
             self._finish(answer)
         elif self._stage is _HEAD and self._barren == 0:
@@ -311,6 +312,18 @@ class Connection(asyncio.Protocol):
             self.fail(answer, NoAnswer(f"the upstream closed without an answer: {exc or 'end of input'}"))
         else:
             self.fail(answer, Truncated(f"the answer broke off: {exc or 'end of input'}"))
+
+    def _said_goodbye(self) -> bool:
+        """Tell an end of input the peer meant from one that anybody on the way can make: TLS knows, TCP does not."""
+        tls = self._transport.get_extra_info("ssl_object")
+        if tls is None:
+            return True
+        try:
+            return not tls.read(1)
+        except ssl.SSLZeroReturnError:
+            return True
+        except (OSError, ValueError):
+            return False
 
     # -- backpressure --------------------------------------------------------------------------------------------------
 
