@@ -7,7 +7,7 @@ from tests.house.tree import ROOT, committed, parsed, python, short
 
 NO_NOUN = re.compile(r"^(utils?|helpers?|commons?|managers?|misc|base)$")
 NO_CLASS = re.compile(r"(Manager|Helper|Utils?|Mixin)$")
-UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b")
+UNFINISHED = re.compile(r"\b(" + "|".join(["TO" + "DO", "FIX" + "ME", "XX" + "X"]) + r")\b")
 REGISTRIES = re.compile(
     "|".join(
         re.escape(".".join(parts))
