@@ -82,7 +82,7 @@ def control_app(
         return found
 
     app = Litestar(
-        route_handlers=[admin_router(), pages(described(admin_router()))],
+        route_handlers=[admin_router(), pages(lambda: described(admin_router()))],
         dependencies={
             "office": Provide(lambda: office, sync_to_thread=False),
             "doorkeeper": Provide(lambda: doorkeeper, sync_to_thread=False),
@@ -92,6 +92,7 @@ def control_app(
         guards=[admit],
         exception_handlers=problems.HANDLERS,
         openapi_config=None,
+        logging_config=None,
         request_max_body_size=_BODY_MAX,
         signature_types=[Office, Person, Doorkeeper],
     )
