@@ -59,6 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # The upstream side.
     connect_timeout_s: Annotated[float, _doc("To connect to an upstream", gt=0)] = 10
     first_byte_timeout_s: Annotated[float, _doc("For an upstream's first byte", gt=0)] = 300
+    first_byte_heartbeat_s: Annotated[float, _doc("A stream that has not begun is kept open by comments", gt=0)] = 15
     idle_timeout_s: Annotated[float, _doc("Longest silence within an upstream's answer", gt=0)] = 300
     total_timeout_s: Annotated[float, _doc("One attempt from start to end", gt=0)] = 3600
     pool_idle_max: Annotated[int, _doc("Idle upstream connections kept, a worker", ge=0)] = 512

@@ -19,7 +19,7 @@ _MIGRATION_LOCK = 0x59697A68  # any number that is ours
 
 
 def migrate(url: str) -> None:
-    """Bring the schema up to date, in one transaction. Raises DatabaseGone or DatabaseBusy, and then changed nothing."""
+    """Bring the schema up to date, in one transaction. Raises DatabaseGone or DatabaseBusy."""
     engine = connect(address(url))
     try:
         with translated(), engine.begin() as connection:

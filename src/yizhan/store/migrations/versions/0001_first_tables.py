@@ -16,7 +16,8 @@ SYSTEM_ACCOUNTS = ("revenue", "cost", "promotion", "payment", "refund", "correct
 
 
 def upgrade() -> None:
-    _who()
+    _people()
+    _keys()
     _ledger()
     _lent()
     _usage()
@@ -26,7 +27,7 @@ def upgrade() -> None:
     _rows()
 
 
-def _who() -> None:
+def _people() -> None:
     op.create_table(
         "users",
         sa.Column("id", _Id, autoincrement=True, nullable=False),
@@ -48,6 +49,19 @@ def _who() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_sessions_user_id"),
         sa.PrimaryKeyConstraint("token_hash", name="pk_sessions"),
     )
+    op.create_table(
+        "audit",
+        sa.Column("id", _Id, autoincrement=True, nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.Column("action", sa.String(length=64), nullable=False),
+        sa.Column("target", sa.String(length=128), nullable=False),
+        sa.Column("detail", sa.JSON(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_audit"),
+    )
+
+
+def _keys() -> None:
     op.create_table(
         "wallets",
         sa.Column("id", _Id, autoincrement=True, nullable=False),
@@ -79,16 +93,6 @@ def _who() -> None:
         sa.UniqueConstraint("key_hash", name="uq_keys_key_hash"),
     )
     op.create_index("ix_keys_user_id", "keys", ["user_id"])
-    op.create_table(
-        "audit",
-        sa.Column("id", _Id, autoincrement=True, nullable=False),
-        sa.Column("at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("actor", sa.String(length=64), nullable=False),
-        sa.Column("action", sa.String(length=64), nullable=False),
-        sa.Column("target", sa.String(length=128), nullable=False),
-        sa.Column("detail", sa.JSON(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name="pk_audit"),
-    )
 
 
 def _ledger() -> None:
@@ -242,7 +246,7 @@ def _sold() -> None:
         sa.Column("model", sa.String(length=255), nullable=False),
         sa.Column("rates", sa.JSON(), nullable=False),
         sa.Column("source", sa.String(length=64), nullable=False),
-        sa.Column("withdrawn", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("withdrawn", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("version", name="pk_prices"),
     )
@@ -261,7 +265,7 @@ def _channels() -> None:
         sa.Column("groups", sa.JSON(), nullable=False),
         sa.Column("priority", sa.Integer(), server_default="0", nullable=False),
         sa.Column("weight", sa.Integer(), server_default="1", nullable=False),
-        sa.Column("enabled", sa.Boolean(), server_default=sa.text("1"), nullable=False),
+        sa.Column("enabled", sa.Boolean(), server_default=sa.true(), nullable=False),
         sa.Column("proxy_sealed", sa.LargeBinary(), nullable=True),
         sa.Column("overrides", sa.JSON(), nullable=True),
         sa.Column("note", sa.String(length=255), server_default="", nullable=False),
