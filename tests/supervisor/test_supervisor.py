@@ -151,7 +151,7 @@ def test_the_back_off_of_a_worker_that_keeps_dying_grows(start: Start) -> None:
 
 def test_a_control_plane_alone_needs_no_public_port(start: Start) -> None:
     station = start(YIZHAN_ROLE="control")
-    eventually(lambda: station.pids("began control"))
+    eventually(lambda: "the control plane is up" in station.printed)
     assert station.stop() == 0
     assert not station.pids("began gateway 0")
 
