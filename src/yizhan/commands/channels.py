@@ -26,7 +26,7 @@ def channel() -> None:
 @channel.command(
     "add",
     epilog=examples(
-        "yizhan channel add openai-1 --vendor openai --base-url https://api.openai.com/v1 --key sk-… --models gpt-4o-mini",
+        "yizhan channel add oa --vendor openai --base-url https://api.openai.com/v1 --key sk-… --models gpt-4o-mini",
         "yizhan channel add local --vendor openai-compatible --base-url http://127.0.0.1:8000/v1 --models a,b=real-b",
     ),
 )

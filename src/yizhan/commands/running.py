@@ -116,6 +116,6 @@ _SECRET = frozenset({"link_secret", "seal_key", "database_url"})  # the URL may 
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def pretend(arguments: tuple[str, ...]) -> None:
     """Serve a scripted fake vendor, for trying and testing; `yizhan pretend --help` lists its options."""
-    from yizhan.vendors import pretend as vendor  # noqa: PLC0415 - only this command needs it
+    from yizhan.vendors.pretend import main  # noqa: PLC0415 - only this command needs it
 
-    vendor.main(arguments)
+    main(arguments)

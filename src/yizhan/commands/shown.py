@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+import os
+from collections.abc import Iterable
+from typing import Any
 
 import click
 
 from yizhan.commands.station import Station
-from yizhan.config import BadSetting, load
-
-F = TypeVar("F", bound=Callable[..., Any])
+from yizhan.config import BadSetting, Settings, load
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON: one object, or one a line.")
 
@@ -20,11 +19,11 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def settings_or_exit(**options: object) -> Any:
+def settings_or_exit(**options: object) -> Settings:
     """Read the settings; a bad one is one line and status 2."""
     home = click.get_current_context().find_root().params.get("home")
     try:
-        return load(**{"home": home, **options})
+        return load(os.environ, home=home, **options)
     except BadSetting as error:
         click.echo(f"yizhan: {error}", err=True)
         raise click.exceptions.Exit(2) from None
@@ -68,8 +67,8 @@ def say_rows(rows: Iterable[dict[str, Any]], *, as_json: bool, columns: tuple[st
         return
     table = [columns, *(tuple(_cell(name, row[name]) for name in columns) for row in rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(columns))]
-    for row in table:
-        click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in table:
+        click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _cell(name: str, value: Any) -> str:

@@ -21,7 +21,7 @@ _PAGE = 1000
 class Refused(click.ClickException):
     """The station said no, or cannot be asked; one line, status 1."""
 
-    def show(self, file: Any = None) -> None:
+    def show(self, file: Any = None) -> None:  # noqa: ARG002 - click's signature
         click.echo(f"yizhan: {self.format_message()}", err=True)
 
 

@@ -10,8 +10,8 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 
 from yizhan import __version__
-from yizhan.web.apiexamples import ASKED
 from yizhan.web.apidocs_zh import CHINESE
+from yizhan.web.apiexamples import ASKED
 from yizhan.web.relay_described import relay_router
 
 Schema = dict[str, Any]

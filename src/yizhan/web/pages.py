@@ -42,7 +42,8 @@ LANDING = (
     + """<title>Yizhan 驿站</title><style nonce="{nonce}">
 body{{font:16px/1.6 system-ui,sans-serif;max-width:40rem;margin:12vh auto;padding:0 1rem}}
 code{{background:#8882;padding:.1em .3em}}:root{{color-scheme:light dark}}</style></head><body>
-<h1>Yizhan 驿站</h1><p>One base URL and one key in front of every model vendor.<br>一个地址、一把密钥，连通所有模型厂商。</p>
+<h1>Yizhan 驿站</h1><p>One base URL and one key in front of every model vendor.<br>
+一个地址、一把密钥，连通所有模型厂商。</p>
 <p>Base URL · 接口地址：<code>{base}/v1</code></p>
 <p><a href="/docs/api">API reference</a> · <a href="/docs/api?lang=zh">接口文档与在线调试</a> ·
 <a href="/openapi.json">openapi.json</a></p></body></html>"""

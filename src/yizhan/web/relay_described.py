@@ -114,7 +114,7 @@ ERRORS = {
     404: ResponseSpec(ErrorAnswer, description="Nothing of that name", generate_examples=False),
     503: ResponseSpec(ErrorAnswer, description="Not now; the same request may succeed later", generate_examples=False),
 }
-KEY = [{"callerKey": []}]
+KEY: list[dict[str, list[str]]] = [{"callerKey": []}]
 OPEN = {"role": "public"}
 
 
