@@ -85,9 +85,13 @@ class Station:
 
     def stop(self) -> int:
         """Ask it to stop, wait until it has; return its exit status."""
+        self.ask_to_stop()
+        return self.stopped()
+
+    def stopped(self) -> int:
+        """Wait until it has stopped; return its exit status."""
         process, self._process = self._process, None
         assert process is not None
-        process.send_signal(signal.SIGTERM)
         try:
             return process.wait(STOP_S)
         except subprocess.TimeoutExpired:
