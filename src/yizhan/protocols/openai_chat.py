@@ -176,11 +176,14 @@ class _Left:
         return taken
 
 
+_NULL = msgspec.Raw(b"null")
+
+
 class _Message(msgspec.Struct):
-    content: msgspec.Raw | None = None
+    content: msgspec.Raw = _NULL
     reasoning_content: str | None = None
     refusal: str | None = None
-    tool_calls: msgspec.Raw | None = None
+    tool_calls: msgspec.Raw = _NULL
 
 
 class _AnswerChoice(msgspec.Struct):
@@ -190,7 +193,7 @@ class _AnswerChoice(msgspec.Struct):
 class _Answer(msgspec.Struct):
     choices: list[_AnswerChoice] | None = None
     usage: WireUsage | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = _NULL
 
 
 _answer = msgspec.json.Decoder(_Answer)
@@ -213,14 +216,14 @@ def read_answer(body: bytes) -> Answered:
         answer = _answer.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise NotAnAnswer("the upstream's answer is not a chat completion") from None
-    if answer.choices is None or (answer.error is not None and bytes(answer.error) != b"null"):
+    if answer.choices is None or bytes(answer.error) != b"null":
         raise NotAnAnswer("the upstream answered with an error")
     if answer.usage is not None and answer.usage.prompt_tokens is not None:
         return Answered(usage_of(answer.usage), 0)
     counted = 0
     for choice in answer.choices:
         for part in (choice.message.content, choice.message.tool_calls):
-            if part is not None:
+            if bytes(part) != b"null":
                 counted += tokens_of(bytes(part).decode("utf-8", "replace"))
         counted += tokens_of(choice.message.reasoning_content or "") + tokens_of(choice.message.refusal or "")
     return Answered(None, counted)

@@ -12,13 +12,15 @@ from yizhan.protocols.openai_chat import DONE, WireUsage, usage_of
 from yizhan.protocols.sse import Frames, FrameTooLarge, data_of
 from yizhan.protocols.usage import Usage
 
+_NULL = msgspec.Raw(b"null")
+
 
 class _Delta(msgspec.Struct):
     content: object = None
     reasoning_content: object = None
     reasoning: object = None
     refusal: object = None
-    tool_calls: msgspec.Raw | None = None
+    tool_calls: msgspec.Raw = _NULL
 
 
 class _Choice(msgspec.Struct):
@@ -119,7 +121,7 @@ class StreamReader:
         content = delta.content
         if type(content) is str:
             self.count.add(content)
-        if delta.tool_calls is not None:
+        if delta.tool_calls is not _NULL:
             self.count.add(bytes(delta.tool_calls).decode("utf-8", "replace"))
         for text in (delta.reasoning_content, delta.reasoning, delta.refusal):
             if type(text) is str:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
+from typing import TypeVar
 
 import msgspec
 
 from yizhan.errors import AmbiguousField, BadJson
+
+T = TypeVar("T")
 
 KEYS_MAX = 256
 WHOLE_MAX = 256 * 1024  # larger bodies are looked at in slices, so that none holds up its neighbours
@@ -38,14 +41,14 @@ def spans(body: bytes) -> Generator[None, None, Spans]:
     return (yield from _spans_of_large(body))
 
 
-def finish(work: Generator[None, None, Spans]) -> Spans:
+def finish(work: Generator[None, None, T]) -> T:
     """Run to the end at once what would otherwise be run in slices."""
     while True:
         try:
             next(work)
         except StopIteration as stop:
-            found: Spans = stop.value
-            return found
+            result: T = stop.value
+            return result
 
 
 def _spans_of_small(body: bytes) -> Spans:

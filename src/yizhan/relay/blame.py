@@ -38,7 +38,7 @@ class NotUsable(TransferFailed):
 
 
 def of_status(status: int, headers: Headers) -> Failure:
-    """Judge an answer by its status. A fault of the request is final; keys and accounts of ours are not the caller's."""
+    """Judge an answer by its status: whether the request is at fault, or our key, our account, the upstream itself."""
     if status in (400, 409, 413, 415, 422):
         return Failure(RefusedByUpstream("the upstream refused the request"), useful=9, elsewhere=False)
     if status == 429:

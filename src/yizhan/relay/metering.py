@@ -58,6 +58,11 @@ class Meter:
         """Whether the bill is closed."""
         return self._tally.settled
 
+    @property
+    def due(self) -> bool:
+        """Whether ``progress`` would be written now."""
+        return self._tally.due
+
     def began(self) -> None:
         """Note the first byte of an answer."""
         seconds = self._ports.clock.monotonic() - self._started
@@ -128,7 +133,7 @@ class Meter:
 
 
 async def open_meter(
-    ports: Ports, request_id: str, caller: KeyRecord, wanted: Wanted, offer: Offer, mark: str
+    ports: Ports, *, request_id: str, caller: KeyRecord, wanted: Wanted, offer: Offer, mark: str
 ) -> Meter:
     """Hold the money and open the journal. Raises InsufficientQuota, MoneyUnavailable; then nothing is held."""
     if not ports.journal.healthy:
@@ -148,9 +153,5 @@ async def open_meter(
         hold=int(offer.bound),
         client_request_id=mark,
     )
-    try:
-        tally = Tally.open(ports.purse, ports.journal, ports.clock, opened)
-    except BaseException:
-        ports.purse.settle(caller.wallet_id, held=offer.bound, charge=ZERO)
-        raise
+    tally = Tally.open(ports.purse, ports.journal, ports.clock, opened, progress_s=ports.settings.progress_s)
     return Meter(ports, request_id, wanted, offer, tally)
