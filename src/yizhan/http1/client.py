@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
 
 from yizhan.http1.answer import Answer
-from yizhan.http1.connection import Connection
+from yizhan.http1.outgoing import Connection
 from yizhan.http1.deadlines import Sweeper
 from yizhan.http1.dial import dial, verifying
 from yizhan.http1.dns import Resolver

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from yizhan.errors import MoneyUnavailable
-from yizhan.link.messages import KeyRecord
 from yizhan.money import ZERO, Money
 from yizhan.protocols.openai_chat import Wanted, estimated_input
 from yizhan.protocols.usage import Usage
+from yizhan.purse.ports import KeyRecord
 from yizhan.purse.price import charge
 from yizhan.purse.records import Closed, Opened
 from yizhan.purse.tally import Tally
