@@ -181,7 +181,7 @@ class Station:
 
     def usage(self, name: str) -> list[Row]:
         """Read what was booked for a user."""
-        return self.rows("usage", "--user", name)
+        return self.rows("usage", "--user", name, "--all")
 
     def booked(self, name: str, count: int, *, seconds: float = 15.0) -> list[Row]:
         """Wait until so many requests of the user are booked, and read them."""
