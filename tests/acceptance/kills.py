@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 from tests.acceptance.calling import call, chat
 from tests.acceptance.prices import fair, total
-from tests.acceptance.station import NANO_PER_USD, Row, Station, StationFailed, serving, until
+from tests.acceptance.station import NANO_PER_USD, Row, Station, StationFailed, price_words, serving, until
 from tests.acceptance.upstream import Upstream, pretending
 
 VICTIMS = ("gateway", "control", "supervisor", "tree")
@@ -134,7 +134,7 @@ async def campaign(station: Station, upstream: Upstream, *, kills: int, seed: in
 def _prepare(station: Station, upstream: Upstream) -> str:
     upstream.reset()
     station.add_channel("only", base_url=upstream.base_url, models="pretend")
-    station.rows("price", "set", "pretend", "--input", "0.15", "--output", "0.60")
+    station.rows(*price_words("pretend"))
     return station.add_user("killed", usd=str(MONEY_USD))
 
 

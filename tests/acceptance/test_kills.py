@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.acceptance.calling import Heard, call, chat
 from tests.acceptance.kills import TOKENS, VICTIMS, campaign
-from tests.acceptance.station import Station, serving, until
+from tests.acceptance.station import Station, price_words, serving, until
 from tests.acceptance.upstream import pretending
 
 KILLS = int(os.environ.get("TEST_KILLS", len(VICTIMS)))
@@ -33,7 +33,7 @@ def test_a_stream_killed_with_the_whole_station_is_booked_to_its_last_progress(t
         serving(Station(tmp_path / "home", progress_s=0.1)) as station,
     ):
         station.add_channel("only", base_url=upstream.base_url, models="pretend")
-        station.rows("price", "set", "pretend", "--input", "0.15", "--output", "0.60")
+        station.rows(*price_words("pretend"))
         key = station.add_user("cut", usd="1")
 
         def enough(heard: Heard) -> bool:
