@@ -35,6 +35,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: Annotated[str, _doc("URL callers reach the station by; empty means http:// and the bind address")] = ""
     demo: Annotated[bool, _doc("Run the demo model and register it as a channel")] = True
     trusted_proxies: Annotated[str, _doc("Comma-separated CIDRs whose X-Forwarded-For is believed")] = ""
+    seal_key: Annotated[str, _doc("64 hex digits sealing channel secrets; empty means a file at home")] = ""
     tls_certificate: Annotated[str, _doc("PEM chain; with tls_key the public server speaks TLS")] = ""
     tls_key: Annotated[str, _doc("PEM private key of tls_certificate")] = ""
     log_level: Annotated[str, _doc("debug, info, warning or error")] = "info"
@@ -57,6 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # The upstream side.
     connect_timeout_s: Annotated[float, _doc("To connect to an upstream", gt=0)] = 10
     first_byte_timeout_s: Annotated[float, _doc("For an upstream's first byte", gt=0)] = 300
+    first_byte_heartbeat_s: Annotated[float, _doc("A stream that has not begun is kept open by comments", gt=0)] = 15
     idle_timeout_s: Annotated[float, _doc("Longest silence within an upstream's answer", gt=0)] = 300
     total_timeout_s: Annotated[float, _doc("One attempt from start to end", gt=0)] = 3600
     pool_idle_max: Annotated[int, _doc("Idle upstream connections kept, a worker", ge=0)] = 512
@@ -115,3 +117,8 @@ def load(environment: Mapping[str, str] = os.environ, **options: object) -> Sett
         return msgspec.convert(wanted, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise BadSetting(f"bad setting: {error}") from None
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """Spell the settings as ``load`` reads them, for the processes that a supervisor starts."""
+    return {f"YIZHAN_{name.upper()}": str(getattr(settings, name)) for name in Settings.__struct_fields__}

@@ -110,7 +110,7 @@ accounts = Table(
     "accounts",
     metadata,
     _id(),
-    Column("kind", String(16), nullable=False),  # wallet · revenue · cost · promotion · payment · refund
+    Column("kind", String(16), nullable=False),  # wallet · revenue · cost · promotion · payment · refund · correction
     Column("wallet_id", _Id, ForeignKey("wallets.id"), unique=True),  # set for kind wallet only
 )
 
@@ -162,8 +162,21 @@ running = Table(
     metadata,
     Column("request_id", String(48), primary_key=True),
     Column("journal", String(64), ForeignKey("journals.name"), nullable=False, index=True),
+    Column("wallet_id", BigInteger, nullable=False, index=True),
+    _amount("hold"),  # what a person sees taken off the available money
     Column("opened", LargeBinary, nullable=False),  # the journal's record, as it stood
     Column("progressed", LargeBinary),
+)
+
+strays = Table(  # journal records that could not be booked; `ledger verify` is not clean while there are any
+    "strays",
+    metadata,
+    _id(),
+    Column("request_id", String(48), nullable=False, index=True),
+    Column("journal", String(64), nullable=False),
+    Column("reason", String(64), nullable=False),
+    Column("record", LargeBinary, nullable=False),
+    _at("at_ms"),
 )
 
 _TOKENS = (
