@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from pathlib import Path
 
 from bench import load, machine
 from bench.figures import CASES, Bench, one_round, wait_booked
 from bench.report import Row, Series
-from bench.servers import KEY_LENGTH, OUT, Station, Subject
+from bench.servers import KEY_LENGTH, OUT, SAMPLES, Station, Subject, wait_for
 
 _STALL_MS = 200
 _BLOCK_MS = 5.0
@@ -252,6 +254,19 @@ def cold_keys(bench: Bench) -> list[Row]:
         detail={"cold_us": costs[0], "known_us": costs[1]},
     )
     return [row]
+
+
+def profile(bench: Bench, name: str) -> str:
+    """Sample the station's worker during one kind of work; the report, which also lies in bench/out/samples.txt."""
+    case = next(case for case in CASES if case.name == name)
+    one_round(bench, bench.subject, case, seconds=1)
+    SAMPLES.unlink(missing_ok=True)
+    worker = bench.subject.worker()
+    os.kill(worker, signal.SIGUSR2)
+    cost = one_round(bench, bench.subject, case, seconds=max(bench.seconds, 8))
+    os.kill(worker, signal.SIGUSR2)
+    wait_for(SAMPLES.exists, "the worker wrote no samples", process=bench.subject.process)
+    return f"{case.work}: {cost.cpu_us / case.parts:.1f} while sampled, {cost.failed} failed\n{SAMPLES.read_text()}"
 
 
 def _call_with(bench: Bench, request: Path, keys: Path, total: int) -> load.Calls:

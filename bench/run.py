@@ -52,6 +52,8 @@ def main() -> int:
     except machine.Unfit as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
+    if not rows:
+        return 0
     _write(rows, options)
     print("\n" + table(rows, subject=options.subject))
     print(f"\neverything measured: {options.json}")
@@ -68,6 +70,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--subject", choices=["yizhan", "nginx"], default="yizhan", help="nginx: check the bench itself"
     )
+    cases = [case.name for case in figures.CASES]
+    parser.add_argument("--profile", choices=cases, help="no figures: where the worker's time goes in one kind of work")
     return parser.parse_args()
 
 
@@ -83,7 +87,9 @@ def _run(options: argparse.Namespace, chosen: list[str]) -> list[Row]:
         if options.subject == "nginx":
             subject = servers.Nginx(upstream.port, core=cores[0], name="nginx again")
         else:
-            subject = servers.Station(upstream.port, cores=cores, cold_keys=1000 if options.quick else 10_000)
+            cold_keys = 1000 if options.quick else 10_000
+            sampled = options.profile is not None
+            subject = servers.Station(upstream.port, cores=cores, cold_keys=cold_keys, sampled=sampled)
         stack.callback(subject.stop)
         bench = figures.Bench(
             upstream=upstream,
@@ -94,6 +100,9 @@ def _run(options: argparse.Namespace, chosen: list[str]) -> list[Row]:
             seconds=options.seconds or (2 if options.quick else 4),
             quick=options.quick,
         )
+        if options.profile is not None:
+            print(probes.profile(bench, options.profile))
+            return []
         rows = [figures.ceiling(bench)]
         for name in chosen:
             print(f"{name} …", file=sys.stderr, flush=True)

@@ -19,6 +19,8 @@ from bench import keys, machine
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out"
+SAMPLES = OUT / "samples.txt"
+_HOOK = (ROOT / "bench" / "hook", ROOT)
 KEY_LENGTH = 51
 MODELS = ("bench-chat", "bench-pace-2", "bench-pace-20")
 
@@ -83,7 +85,7 @@ class Nginx:
 class Station:
     """Yizhan with one worker: auth, hold, settle and journal as they come. Set up by its own command line."""
 
-    def __init__(self, upstream: int, *, cores: tuple[int, int], cold_keys: int) -> None:
+    def __init__(self, upstream: int, *, cores: tuple[int, int], cold_keys: int, sampled: bool) -> None:
         self.name = "yizhan"
         self.port = machine.free_port()
         self._temp = tempfile.TemporaryDirectory(prefix="yizhan-bench-")
@@ -92,7 +94,9 @@ class Station:
             "YIZHAN_HOME": str(self.home),
             "YIZHAN_BIND": f"127.0.0.1:{self.port}",
             "YIZHAN_METRICS_BIND": f"127.0.0.1:{machine.free_port()}",
-            "PYTHONPATH": str(ROOT / "src"),
+            "PYTHONPATH": os.pathsep.join(
+                str(path) for path in ([*_HOOK, ROOT / "src"] if sampled else [ROOT / "src"])
+            ),
         }
         self.key = self._set_up(upstream)
         self.cold_keys = keys.plant(self.home, count=cold_keys, like=self.key)
