@@ -76,6 +76,26 @@ class RequestTimeout(BadRequest):
     status = 408
 
 
+class BadHttp(BadRequest):
+    """What came is not HTTP/1.1, or could be understood in two ways."""
+
+    code = "bad_http"
+
+
+class HeadersTooLarge(BadHttp):
+    """The start line and headers are over the limits in the settings."""
+
+    code = "headers_too_large"
+    status = 431
+
+
+class CallerGone(BadRequest):
+    """The caller left before its request was whole; nobody reads this."""
+
+    code = "caller_gone"
+    status = 499
+
+
 class NoSuchRoute(BadRequest):
     """No route of that path."""
 

@@ -72,9 +72,7 @@ def bootstrap(
             memo="to begin with",
             now_ms=now_ms,
         )
-        keys.add_key(
-            connection, owner=OWNER, title="first key", key_hash=key_hash, tail=first.key[-4:], now_ms=now_ms
-        )
+        keys.add_key(connection, owner=OWNER, title="first key", key_hash=key_hash, tail=first.key[-4:], now_ms=now_ms)
     return first
 
 

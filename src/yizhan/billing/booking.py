@@ -12,14 +12,42 @@ from yizhan.billing import leases
 from yizhan.billing.ledger import system_account
 from yizhan.clock import Millis
 from yizhan.money import NANO_PER_USD
+from yizhan.protocols.usage import CLASSES
 from yizhan.purse.frames import pack
 from yizhan.purse.records import Closed, Opened
+from yizhan.store.bulk import insert_rows
 from yizhan.store.tables import accounts, entries, transactions, usage, wallets
 from yizhan.store.tables import strays as strays_table
 
 CHARGE_MAX = 10_000 * NANO_PER_USD  # no request costs so much; a figure like that is a fault, and never booked
 TOKENS_MAX = 2**53
 _CHUNK = 500
+_COLUMNS = (
+    "request_id",
+    "at_ms",
+    "wallet_id",
+    "user_id",
+    "key_id",
+    "model",
+    "operation",
+    "stream",
+    "status",
+    "estimated",
+    *[f"{name}_tokens" for name in CLASSES],
+    "hold",
+    "charge",
+    "over_hold",
+    "price_version",
+    "multiplier_ppm",
+    "transaction_id",
+    "channel_id",
+    "attempts",
+    "first_byte_ms",
+    "duration_ms",
+    "http_status",
+    "error_code",
+    "client_request_id",
+)
 _SPEND = (
     update(wallets)
     .where(wallets.c.id == bindparam("w"))
@@ -60,8 +88,7 @@ def book(c: Connection, *, journal: str, ended: Sequence[Ended], now_ms: Millis)
             bad.append(Stray(one.opened.request_id, reason, pack(one.opened)))
             bad.append(Stray(one.opened.request_id, reason, pack(one.closed)))
     transaction_of = _post(c, journal=journal, charges=charges, now_ms=now_ms)
-    if good:
-        c.execute(insert(usage), [_row(one, transaction_of) for one in good])
+    insert_rows(c, usage, columns=_COLUMNS, rows=[_row(one, transaction_of) for one in good])
     return bad
 
 
@@ -109,55 +136,46 @@ def _post(c: Connection, *, journal: str, charges: dict[int, int], now_ms: Milli
         [{"at_ms": now_ms, "kind": "usage", "memo": journal} for _ in ids],
     ).scalars()
     transaction_of = dict(zip(ids, made, strict=True))
-    lines = []
+    lines: list[tuple[object, ...]] = []
     for wallet, transaction in transaction_of.items():
         charge = charges[wallet]
-        lines.append({"transaction_id": transaction, "account_id": account_of[wallet], "amount": -charge})
-        lines.append({"transaction_id": transaction, "account_id": revenue, "amount": charge})
-    c.execute(insert(entries), lines)
+        lines.append((transaction, account_of[wallet], -charge))
+        lines.append((transaction, revenue, charge))
+    insert_rows(c, entries, columns=("transaction_id", "account_id", "amount"), rows=lines)
     released = leases.book(c, journal=journal, charges=charges)
     c.execute(_SPEND, [{"w": w, "charge": charges[w], "released": released.get(w, 0)} for w in ids])
     return transaction_of
 
 
-def _row(one: Ended, transaction_of: dict[int, int]) -> dict[str, object]:
+def _row(one: Ended, transaction_of: dict[int, int]) -> tuple[object, ...]:
+    """Show a request as a row of ``usage``, in the order of its columns."""
     opened, closed = one
-    used = closed.usage
-    return {
-        "request_id": opened.request_id,
-        "at_ms": opened.at_ms,
-        "wallet_id": opened.wallet_id,
-        "user_id": opened.user_id,
-        "key_id": opened.key_id,
-        "model": _text(opened.model, 255),
-        "operation": opened.operation,
-        "stream": opened.stream,
-        "status": _text(closed.status, 32),
-        "estimated": closed.estimated,
-        "input_tokens": used.input,
-        "cached_input_tokens": used.cached_input,
-        "cache_write_5m_tokens": used.cache_write_5m,
-        "cache_write_1h_tokens": used.cache_write_1h,
-        "image_input_tokens": used.image_input,
-        "audio_input_tokens": used.audio_input,
-        "output_tokens": used.output,
-        "reasoning_tokens": used.reasoning,
-        "image_output_tokens": used.image_output,
-        "audio_output_tokens": used.audio_output,
-        "hold": opened.hold,
-        "charge": closed.charge,
-        "over_hold": closed.over_hold or closed.charge > opened.hold,
-        "price_version": opened.price_version,
-        "multiplier_ppm": opened.multiplier_ppm,
-        "transaction_id": transaction_of[opened.wallet_id] if closed.charge else None,
-        "channel_id": closed.channel_id,
-        "attempts": closed.attempts,
-        "first_byte_ms": closed.first_byte_ms,
-        "duration_ms": closed.duration_ms,
-        "http_status": closed.http_status,
-        "error_code": _text(closed.error_code, 64),
-        "client_request_id": _text(opened.client_request_id, 128),
-    }
+    return (
+        opened.request_id,
+        opened.at_ms,
+        opened.wallet_id,
+        opened.user_id,
+        opened.key_id,
+        _text(opened.model, 255),
+        opened.operation,
+        opened.stream,
+        closed.status,
+        closed.estimated,
+        *astuple(closed.usage),
+        opened.hold,
+        closed.charge,
+        closed.over_hold or closed.charge > opened.hold,
+        opened.price_version,
+        opened.multiplier_ppm,
+        transaction_of[opened.wallet_id] if closed.charge else None,
+        closed.channel_id,
+        closed.attempts,
+        closed.first_byte_ms,
+        closed.duration_ms,
+        closed.http_status,
+        closed.error_code,
+        _text(opened.client_request_id, 128),
+    )
 
 
 def _text(text: str, length: int) -> str:

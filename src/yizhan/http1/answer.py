@@ -12,7 +12,7 @@ from yizhan.http1.message import Headers, TooLong, TooSlow, TransferFailed
 from yizhan.http1.origin import Timeouts
 
 if TYPE_CHECKING:
-    from yizhan.http1.connection import Connection
+    from yizhan.http1.outgoing import Connection
 
 Sink = Callable[[bytes], None]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
 
 from yizhan.http1.answer import Answer
-from yizhan.http1.connection import Connection
+from yizhan.http1.outgoing import Connection
 from yizhan.http1.deadlines import Sweeper
 from yizhan.http1.dial import dial, verifying
 from yizhan.http1.dns import Resolver
@@ -76,8 +76,11 @@ class Client:
         proxy: str | None = None,
         length: int | None = None,
         tls: ssl.SSLContext | None = None,
+        on_sent: Callable[[], None] | None = None,
     ) -> Answer:
         """Send a request and return at the head of its answer. Cancelling closes the connection.
+
+        ``on_sent`` is called when the request is on its way: from then on the upstream may act on it.
 
         ``length`` announces a streamed body's size; without it the body goes in chunks. A request is sent a second
         time only if a kept connection turns out closed with no byte of an answer. Raises ConnectFailed, NoAnswer,
@@ -100,6 +103,8 @@ class Client:
             )
             plain = body if isinstance(body, bytes) else b""
             connection.start(answer, head, plain, to_head=method == b"HEAD", streamed=streamed)
+            if on_sent is not None:
+                on_sent()
             if not isinstance(body, bytes):
                 answer.upload = begin_upload(connection, answer, body, length=length)
             try:

@@ -1,319 +1,399 @@
-"""One connection to an upstream: a request out, an answer in, and where the answer ends.
+"""One caller's connection: bytes in, requests out, one at a time.
 
-Idle -> head -> body -> done -> idle again (back in the pool) or closed. llhttp reads heads and unwraps chunks; where
-the body ends is ours to say (answer_framing), because llhttp believes that an answer to HEAD has a body, that one
-without a length never ends, and knows nothing of the request.
+Theory of operation. A head is read by ``head.py``; the body that follows is cut off by our own framing. What comes
+behind it belongs to the next request and is kept, within a bound, until the answer is finished: requests of one
+connection are answered strictly in order, by one task each. Deadlines are not timers: the server sweeps over its
+connections, about once a second, and asks each one (``sweep``).
 """
 
 from __future__ import annotations
 
 import asyncio
-from enum import IntEnum
-from typing import Protocol, cast
+import select
+import socket
+from typing import TYPE_CHECKING, cast
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from yizhan.errors import (
+    BadHttp,
+    CallerGone,
+    InternalError,
+    Overloaded,
+    RequestTimeout,
+    StationError,
+)
+from yizhan.http1.chunked import ChunkedBody
+from yizhan.http1.framing import CHUNKED, BadFraming
+from yizhan.http1.head import HeadReader
+from yizhan.http1.reply import Reply, error_answer
+from yizhan.http1.request import Request
 
-from yizhan.http1.answer import Answer
-from yizhan.http1.answer_framing import CHUNKED, UNTIL_CLOSE, BadFraming, body_length
-from yizhan.http1.message import Headers, Limits, NoAnswer, Truncated, first
+if TYPE_CHECKING:
+    from yizhan.http1.server import Server
 
-_ONE_WRITE = 64 * 1024  # up to here head and body are joined and leave together; above, copying costs more
-_SLICE = 256 * 1024
-
-
-class _Stage(IntEnum):
-    IDLE = 0
-    HEAD = 1
-    BODY = 2
-    DONE = 3
-
-
-_IDLE, _HEAD, _BODY, _DONE = _Stage
-
-
-class Home(Protocol):
-    """Where a connection goes back to."""
-
-    def release(self, connection: Connection) -> None:
-        """Take a connection whose exchange ended cleanly."""
-
-    def forget(self, connection: Connection) -> None:
-        """Take notice that a connection is gone."""
+_AHEAD_MAX = 64 * 1024  # read beyond the request being answered, before reading pauses
+_HANGUP = getattr(select, "POLLRDHUP", select.POLLHUP)
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Connection(asyncio.Protocol):
-    """One upstream connection. Carries one exchange at a time."""
+    """The protocol object of one connection; lives as long as its transport."""
 
     __slots__ = (
-        "_barren",
-        "_drain",
-        "_fault",
-        "_head_size",
-        "_headers",
-        "_home",
-        "_keep",
+        "_accepted",
+        "_ahead",
+        "_chunked",
+        "_deadline",
+        "_discarded",
+        "_keep_alive",
         "_left",
-        "_limits",
-        "_parser",
-        "_parser_spent",
-        "_reading",
-        "_rest",
-        "_stage",
-        "_to_head",
-        "_trailers",
-        "_transport",
-        "_uploading",
-        "_write_paused",
-        "answer",
-        "closed",
-        "place",
-        "silent",
-        "used",
+        "_lingering",
+        "_lost",
+        "_moved_at",
+        "_peer",
+        "_read_paused",
+        "_reader",
+        "_reply",
+        "_request",
+        "_server",
+        "_task",
+        "_trusted",
+        "loop",
+        "sent",
+        "transport",
+        "write_paused",
     )
 
-    def __init__(self, home: Home, limits: Limits, place: object = None) -> None:
-        self.answer: Answer | None = None
-        self.closed = False
-        self.used = False  # has it carried an exchange before?
-        self.silent = False  # did the last exchange end because the peer closed without a byte?
-        self.place = place
-        self._home = home
-        self._limits = limits
-        self._parser = HttpResponseParser(self)
-        self._parser_spent = False
-        self._stage: _Stage = _IDLE
-        self._transport: asyncio.Transport = cast("asyncio.Transport", None)
-        self._headers: Headers = []
-        self._head_size = self._trailers = 0
-        self._barren = 0  # bytes since the last byte of a body: bounds heads, 1xx, chunk extensions, trailers alike
-        self._left = 0
-        self._keep = True
-        self._fault: BaseException | None = None
-        self._to_head = False
-        self._reading = True
-        self._write_paused = False
-        self._drain: asyncio.Future[None] | None = None
-        self._rest: memoryview | None = None
-        self._uploading = False
+    def __init__(self, server: Server) -> None:
+        self.loop = server.loop
+        self.transport: asyncio.Transport
+        self.write_paused = False
+        self.sent = 0
+        self._server = server
+        self._request: Request | None = None
+        self._reply: Reply | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._reader = HeadReader(server.limits)
+        self._ahead = bytearray()  # what follows the request being answered
+        self._chunked: ChunkedBody | None = None
+        self._left = 0  # of the body's announced length
+        self._keep_alive = True
+        self._lingering = False
+        self._discarded = 0
+        self._lost = False
+        self._read_paused = False
+        self._deadline = server.now + server.settings.header_timeout_s
+        self._accepted = 0  # of ``sent``, at the last sweep
+        self._moved_at = 0.0  # the last sweep that saw it change
 
-    # -- the request ---------------------------------------------------------------------------------------------------
-
-    def start(self, answer: Answer, head: bytes, body: bytes, *, to_head: bool, streamed: bool) -> None:
-        """Send a request; its answer goes to ``answer``. A streamed body follows by write() and end()."""
-        assert self.answer is None
-        assert not self.closed
-        if self._parser_spent:
-            self._parser = HttpResponseParser(self)
-        self._parser_spent = self._to_head = to_head
-        self.answer = answer
-        self._stage = _HEAD
-        self._barren = self._head_size = self._trailers = 0
-        self._keep = True
-        self._fault = None
-        self._uploading = streamed
-        if len(body) <= _ONE_WRITE:
-            self._transport.write(head + body if body else head)
-        else:
-            self._transport.write(head)
-            self._rest = memoryview(body)
-            self._write_rest()
-
-    def write(self, piece: bytes) -> None:
-        """Send a piece of a streamed body, framing included."""
-        if self._uploading:
-            self._transport.write(piece)
-
-    def end(self) -> None:
-        """Say that the streamed body is complete."""
-        self._uploading = False
-
-    async def drained(self) -> None:
-        """Wait until the peer takes more."""
-        if self._write_paused:
-            self._drain = asyncio.get_running_loop().create_future()
-            await self._drain
-
-    def _write_rest(self) -> None:
-        while self._rest is not None and not self._write_paused and not self.closed:
-            piece, rest = self._rest[:_SLICE], self._rest[_SLICE:]
-            self._rest = rest or None
-            if self.answer is not None:
-                self.answer.moved = True
-            self._transport.write(piece)
-
-    # -- the transport's calls -----------------------------------------------------------------------------------------
+    # -- asyncio's side ------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    def pause_writing(self) -> None:
-        self._write_paused = True
-
-    def resume_writing(self) -> None:
-        self._write_paused = False
-        if self._drain is not None and not self._drain.done():
-            self._drain.set_result(None)
-        self._write_rest()
-
-    def eof_received(self) -> None:
-        # The transport closes itself, but only after its write buffer has left, which a dead peer never takes.
-        self._lost(None)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._lost(exc)
+        self.transport = cast("asyncio.Transport", transport)
+        server = self._server
+        address = transport.get_extra_info("peername")
+        self._peer = str(address[0]) if isinstance(address, tuple) else ""
+        self._trusted = server.trusted.trusts(self._peer)
+        self.transport.set_write_buffer_limits(high=server.limits.buffer_bytes_max)
+        if not server.admit(self):
+            self._refuse(Overloaded("too many connections", retry_after_s=1), linger=False)
 
     def data_received(self, data: bytes) -> None:
-        answer = self.answer
-        if answer is None:
-            self.drop()  # nothing was asked
+        request = self._request
+        if self._lingering:
+            self._discarded += len(data)
+            if self._discarded > self._server.settings.linger_bytes_max:
+                self.transport.abort()
             return
-        if self._stage is _BODY:
-            answer.moved = True
-        self._barren += len(data)
-        try:
-            self._parser.feed_data(data)
-        except (HttpParserError, HttpParserUpgrade) as error:
-            # What follows a complete answer is not parsed for its own sake: it only means the connection is spent.
-            self._keep = False
-            if self._stage is not _DONE:
-                self._fault = self._fault or Truncated(f"the answer is not HTTP: {error}")
-        if self.answer is not answer:
-            return  # the sink closed us
-        if self._fault is None and self._barren > self._limits.header_bytes_max and self._stage is not _DONE:
-            self._fault = Truncated("the answer's head, trailers or chunk extensions are too long")
-        if self._fault is not None:
-            self.fail(answer, self._fault)
-        elif self._stage is _DONE:
-            self._finish(answer)
-
-    # -- the parser's calls --------------------------------------------------------------------------------------------
-
-    def on_message_begin(self) -> None:
-        if self._stage is _HEAD:
-            self._headers = []
-        else:
-            self._keep = False  # bytes after the answer
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._stage is _HEAD:
-            self._headers.append((name.lower(), value.strip()))
-            self._head_size += len(name) + len(value) + 4
-            if len(self._headers) > self._limits.header_count_max or self._head_size > self._limits.header_bytes_max:
-                self._break("the answer's head is too long")
-        elif self._stage is _BODY:  # trailers come as headers; nobody asked for any
-            self._trailers += 1
-            if self._trailers > self._limits.header_count_max:
-                self._break("the answer has too many trailers")
-
-    def on_headers_complete(self) -> None:
-        if self._stage is not _HEAD:
-            return
-        parser, headers, answer = self._parser, self._headers, cast("Answer", self.answer)
-        status, version = parser.get_status_code(), parser.get_http_version()
-        if status < 200:
-            if status == 101 or status < 100:
-                self._break(f"the answer has the status {status}")
-            return  # 1xx: the answer proper follows
-        try:
-            self._left = body_length(headers, to_head=self._to_head, status=status, version=version)
-            coding = first(headers, b"content-encoding") if self._left else None
-            if coding is not None and (coding := coding.lower()) in {b"", b"identity"}:
-                coding = None
-            self._keep = self._keep and parser.should_keep_alive()
-            self._stop_upload()
-            self._stage = _BODY if self._left else _DONE
-            answer.begin(status, headers, coding=coding)
-        except (BadFraming, Truncated) as error:
-            self._break(str(error))
-
-    def on_body(self, data: bytes) -> None:
-        if self._stage is not _BODY:
-            self._keep = False  # an answer to HEAD with a body
-            return
-        self._barren = 0
-        if self._left > 0:
-            self._left -= len(data)
-            if self._left == 0:
-                self._stage = _DONE
-        try:
-            cast("Answer", self.answer).take(data)
-        except BaseException as error:  # the sink's: raised where pipe() was called
-            self._fault = error
-            self._stage = _DONE
-
-    def on_message_complete(self) -> None:
-        if self._stage is _BODY:
-            if self._left == CHUNKED:
-                self._stage = _DONE
+        if request is None:
+            if self.write_paused:
+                self._keep(data)
             else:
-                self._break("the answer's end is in doubt")
+                self._take_head(data)
+            return
+        if not request.complete:
+            data = self._take_body(request, data)
+        if data:
+            self._keep(data)
 
-    def _break(self, why: str) -> None:
-        self._fault = Truncated(why)
-        self._stage = _DONE
+    def eof_received(self) -> bool:
+        # End of input counts as gone while an answer is owed; else it is the proper end of a connection.
+        if self._request is not None and self._reply is not None and not self._reply.finished:
+            self._gone()
+            self.transport.abort()
+        return False
 
-    # -- the end -------------------------------------------------------------------------------------------------------
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio passes it
+        self._lost = True
+        self._server.forget(self)
+        self._gone()
 
-    def _stop_upload(self) -> None:
-        """The answer has begun; if the request has not left yet, its rest never does."""
-        if self._rest is not None or self._uploading or self._write_paused:
-            self._rest = None
-            self._uploading = False
-            self._keep = False
-            if self.answer is not None and self.answer.upload is not None:
-                self.answer.upload.cancel()
+    def pause_writing(self) -> None:
+        self.write_paused = True
+        if self._reply is not None:
+            self._reply.pressed(pause=True)
 
-    def _finish(self, answer: Answer) -> None:
-        self.answer = None
-        self._stage = _IDLE
-        self.used = True
-        self.resume_reading()  # idle connections listen for their end
-        if self._keep and not self._transport.is_closing():
-            self._home.release(self)
+    def resume_writing(self) -> None:
+        self.write_paused = False
+        if self._reply is not None:
+            self._reply.pressed(pause=False)
+        elif self._ahead:
+            self._next()
+
+    # -- requests ------------------------------------------------------------------------------------------------------
+
+    def _take_head(self, data: bytes) -> None:
+        reader = self._reader
+        begun = reader.begun
+        try:
+            complete = reader.feed(data)
+        except StationError as error:
+            self._refuse(error)
+            return
+        if complete:
+            self._take_request(reader)
+        elif reader.begun and not begun:
+            self._deadline = self._server.now + self._server.settings.header_timeout_s
+
+    def _take_request(self, reader: HeadReader) -> None:
+        server = self._server
+        framing = reader.framing
+        self._keep_alive = framing.keep_alive
+        request = self._request = Request(
+            self,
+            method=reader.method,
+            target=reader.target,
+            headers=reader.headers,
+            peer=server.trusted.client(self._peer, reader.headers) if self._trusted else self._peer,
+            version_1_0=reader.version_1_0,
+            length=framing.length,
+            limit=server.limits.body_bytes_max,
+            expects_continue=framing.expects_continue,
+        )
+        reply = self._reply = Reply(self, head_only=reader.method == b"HEAD", version_1_0=reader.version_1_0)
+        if framing.length:
+            self._left = framing.length
+            self._chunked = ChunkedBody() if framing.length == CHUNKED else None
+            self._deadline = server.now + server.settings.body_timeout_s
+        if len(server.tasks) >= server.settings.in_flight_max:
+            self._keep_alive = False
+            reply.send(*error_answer(Overloaded("the station is full", retry_after_s=1)))
+            self._next_or_close(request)
+            return
+        rest = reader.rest
+        if rest and framing.length:
+            rest = self._take_body(request, rest)
+        if rest:
+            self._keep(rest)
+        self._task = self.loop.create_task(self._answer(request, reply))
+        server.tasks.add(self._task)
+
+    # -- bodies --------------------------------------------------------------------------------------------------------
+
+    def _take_body(self, request: Request, data: bytes) -> bytes:
+        """Give the request its part of the bytes; return the rest."""
+        server = self._server
+        self._deadline = server.now + server.settings.body_timeout_s
+        if request.broken:
+            self._pause_reading()
+            return b""
+        rest = b""
+        chunked = self._chunked
+        if chunked is None:
+            piece = data[: self._left]
+            rest = data[self._left :]
+            self._left -= len(piece)
+            done = self._left == 0
         else:
-            self.drop()
-        answer.finish(None)
+            try:
+                piece = chunked.feed(data)
+            except BadFraming as error:
+                request.failed(BadHttp(str(error)))
+                return b""
+            done = chunked.done
+            rest = chunked.rest
+        server.body_bytes += len(piece)
+        if piece:
+            request.arrived(piece)
+        if done:
+            request.completed()
+            return rest
+        if server.body_bytes > server.settings.body_memory_max:
+            request.failed(Overloaded("the station's memory for requests is full", retry_after_s=1))
+        if request.held >= server.limits.buffer_bytes_max and not request.waiting:
+            self._pause_reading()
+        return b""
 
-    def fail(self, answer: Answer, fault: BaseException) -> None:
-        """Break an exchange off and close. Nothing happens if the connection is another exchange's by now."""
-        if self.answer is answer:
-            self.answer = None
-            self.drop()
-        answer.finish(fault)
+    def wanted(self) -> None:
+        """Go on reading: somebody waits for the body."""
+        request = self._request
+        if request is None:
+            return
+        if request.expects_continue and not request.received and self._reply is not None and not self._reply.started:
+            request.expects_continue = False
+            self.sent += len(_CONTINUE)
+            self.transport.write(_CONTINUE)
+        if self._read_paused:
+            self._deadline = self._server.now + self._server.settings.body_timeout_s
+            self._resume_reading()
 
-    def drop(self) -> None:
-        """Close at once."""
-        self._stage = _DONE
-        self._rest = None
-        self._uploading = False
-        if not self.closed:
-            self.closed = True
-            self._home.forget(self)
-            if self._drain is not None and not self._drain.done():
-                self._drain.set_result(None)
-            self._transport.abort()
+    def taken(self, size: int) -> None:
+        """Note that bytes of the body left our hands."""
+        self._server.body_bytes -= size
 
-    def _lost(self, exc: BaseException | None) -> None:
-        answer = self.answer
-        if answer is None:
-            self.drop()
-        elif self._stage is _BODY and self._left == UNTIL_CLOSE and exc is None:
-            self._keep = False
-            self._finish(answer)
-        elif self._stage is _HEAD and self._barren == 0:
-            self.silent = True
-            self.fail(answer, NoAnswer(f"the upstream closed without an answer: {exc or 'end of input'}"))
-        else:
-            self.fail(answer, Truncated(f"the answer broke off: {exc or 'end of input'}"))
+    def _keep(self, data: bytes) -> None:
+        self._ahead += data
+        if len(self._ahead) >= _AHEAD_MAX:
+            self._pause_reading()
 
-    # -- backpressure --------------------------------------------------------------------------------------------------
+    # -- answering -----------------------------------------------------------------------------------------------------
 
-    def pause_reading(self) -> None:
-        if self._reading and not self.closed:
-            self._reading = False
-            self._transport.pause_reading()
+    async def _answer(self, request: Request, reply: Reply) -> None:
+        try:
+            await self._server.handler(request, reply)
+            if not reply.finished and not reply.gone:
+                raise RuntimeError("the handler returned without ending its answer")  # noqa: TRY301
+        except StationError as error:
+            if reply.started and not reply.gone:
+                self._server.on_error(error)
+            self._fail(reply, error)
+        except Exception as error:
+            self._server.on_error(error)
+            self._fail(reply, InternalError("the station failed; this is its fault and has been logged"))
+        finally:
+            reply.abort()  # does nothing when the answer is finished
+            self._finish(request)
 
-    def resume_reading(self) -> None:
-        if not self._reading and not self.closed:
-            self._reading = True
-            self._transport.resume_reading()
+    def _fail(self, reply: Reply, error: StationError) -> None:
+        if not reply.started and not self._lost:
+            reply.send(*error_answer(error))
+
+    def _finish(self, request: Request) -> None:
+        server = self._server
+        server.body_bytes -= request.held
+        if self._task is not None:
+            server.finished(self._task)
+            self._task = None
+        self._next_or_close(request)
+
+    def _next_or_close(self, request: Request) -> None:
+        if self._reply is not None:
+            self._reply.detach()
+        self._request = self._reply = None
+        if self._lost or self._lingering or self.transport.is_closing():
+            return
+        if not self._keep_alive or not request.complete or self._server.draining:
+            self.hang_up(linger=not request.complete)
+            return
+        self._deadline = self._server.now + self._server.settings.keepalive_s
+        if not self.write_paused:  # else the next answer would be piled upon this one
+            self._next()
+
+    def _next(self) -> None:
+        if self._read_paused:
+            self._resume_reading()
+        if self._ahead:
+            data = bytes(self._ahead)
+            self._ahead.clear()
+            self._take_head(data)
+
+    def date_line(self) -> bytes:
+        """Give the Date header, with its line end."""
+        return self._server.date_line
+
+    def connection_line(self, *, keep: bool) -> bytes:
+        """Give the Connection header where one is needed; decides whether the connection is kept."""
+        request = self._request
+        if not keep or request is None or not request.complete or self._server.draining:
+            self._keep_alive = False
+        if not self._keep_alive:
+            return b"connection: close\r\n"
+        assert request is not None
+        return b"connection: keep-alive\r\n" if request.version_1_0 else b""
+
+    def _refuse(self, error: StationError, *, linger: bool = True) -> None:
+        """Answer what is no request, and close."""
+        self._ahead.clear()
+        reply = Reply(self, head_only=False, version_1_0=False)
+        reply.send(*error_answer(error))
+        reply.detach()
+        self.hang_up(linger=linger)
+
+    def hang_up(self, *, linger: bool = False) -> None:
+        """Close after what was written has gone out.
+
+        Where more input may come it is read and thrown away for a while: closing on unread bytes would reset the
+        connection, and could take the answer away from the caller.
+        """
+        if self._lost or self._lingering or self.transport.is_closing():
+            return
+        self._keep_alive = False
+        if self._request is not None and not self._request.complete:
+            linger = True
+        if not linger and not self._ahead and not self._read_paused:
+            self.transport.close()
+            return
+        self._ahead.clear()
+        self._lingering = True
+        self._deadline = self._server.now + self._server.settings.linger_s
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        if self._read_paused:
+            self._resume_reading()
+
+    # -- what time brings ----------------------------------------------------------------------------------------------
+
+    def sweep(self, now: float) -> None:
+        """See to what is overdue, and to a caller that left while we were not reading."""
+        if self._stalled(now) or (self._read_paused and self._hung_up()):
+            self._gone()
+            self.transport.abort()
+            return
+        request = self._request
+        if request is not None:
+            if now >= self._deadline and not request.complete and not self._read_paused:
+                request.failed(RequestTimeout("the body came too slowly"))
+        elif now >= self._deadline:
+            if self._lingering:
+                self.transport.abort()
+            elif self._reader.begun:
+                self._refuse(RequestTimeout("the request came too slowly"))
+            else:
+                self.transport.close()
+
+    def close_if_idle(self) -> None:
+        """Close a connection that owes no answer."""
+        if self._request is None and not self._lingering:
+            self.transport.close()
+
+    def _stalled(self, now: float) -> bool:
+        waiting = self.transport.get_write_buffer_size()
+        accepted = self.sent - waiting
+        if not waiting or accepted != self._accepted:
+            self._accepted = accepted
+            self._moved_at = now
+            return False
+        return now - self._moved_at >= self._server.settings.write_stall_s
+
+    def _hung_up(self) -> bool:
+        """Ask the kernel: the loop does not tell while reading is paused."""
+        found: socket.socket | None = self.transport.get_extra_info("socket")
+        if found is None or found.fileno() < 0:
+            return False
+        poll = select.poll()
+        poll.register(found.fileno(), _HANGUP)
+        return bool(poll.poll(0))
+
+    def _gone(self) -> None:
+        if self._request is not None and self._reply is not None:
+            self._request.failed(CallerGone("the caller has left"))
+            self._reply.leave()
+
+    def _pause_reading(self) -> None:
+        if not self._read_paused and not self.transport.is_closing():
+            self._read_paused = True
+            self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        self._read_paused = False
+        if not self.transport.is_closing():
+            self.transport.resume_reading()

@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable
 
-from yizhan.http1.connection import Connection
+from yizhan.http1.outgoing import Connection
 from yizhan.http1.dns import Address, Resolver
 from yizhan.http1.message import ConnectFailed
 from yizhan.http1.origin import Origin

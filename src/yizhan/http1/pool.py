@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections import deque
 
-from yizhan.http1.connection import Connection
+from yizhan.http1.outgoing import Connection
 from yizhan.http1.message import ConnectFailed
 from yizhan.http1.origin import Origin
 

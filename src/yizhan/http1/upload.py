@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from yizhan.http1.answer import Answer
-from yizhan.http1.connection import Connection
+from yizhan.http1.outgoing import Connection
 
 
 class ShortUpload(Exception):

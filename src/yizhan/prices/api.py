@@ -44,7 +44,9 @@ class PriceController(Controller):
     @get(opt=USER, summary="List prices", operation_id="list_prices")
     async def list(self, office: Office, after: str = "", limit: PageSize = 100) -> Listing[PriceView]:
         """List the prices in force, by model."""
-        found = [service.view(row) for row in await office.read(lambda c: queries.in_force(c, after=after, limit=limit))]
+        found = [
+            service.view(row) for row in await office.read(lambda c: queries.in_force(c, after=after, limit=limit))
+        ]
         return Listing(data=found, next=found[-1].model if len(found) == limit else None)
 
     @get("/{model:path}", opt=USER, summary="Show a model's price", operation_id="show_price")

@@ -13,9 +13,7 @@ from yizhan.store.catalog import rates_of
 from yizhan.store.tables import groups, models, prices
 
 
-def add_price(
-    connection: Connection, price: Price, *, source: str, now_ms: int, withdrawn: bool = False
-) -> Row[Any]:
+def add_price(connection: Connection, price: Price, *, source: str, now_ms: int, withdrawn: bool = False) -> Row[Any]:
     """Put a new version of a model's price in force, and tell the gateways."""
     row = {
         "model": price.model,

@@ -8,9 +8,9 @@ from yizhan.catalog.entries import Price
 from yizhan.catalog.snapshot import Catalog
 from yizhan.config import Settings
 from yizhan.errors import ModelNotAllowed, ModelNotFound, Unpriced, UnsupportedField
-from yizhan.link.messages import KeyRecord
 from yizhan.money import Money
 from yizhan.protocols.openai_chat import Wanted
+from yizhan.purse.ports import KeyRecord
 from yizhan.purse.price import most
 
 

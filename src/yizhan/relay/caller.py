@@ -6,7 +6,7 @@ from urllib.parse import unquote_to_bytes
 
 from yizhan.errors import KeyDisabled, KeyExhausted, KeyExpired, MissingKey
 from yizhan.http1.request import Request
-from yizhan.link.messages import KeyRecord
+from yizhan.purse.ports import KeyRecord
 from yizhan.relay.ports import Ports
 
 KEY_BYTES_MAX = 256

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from yizhan.errors import InternalError, MethodNotAllowed, ModelNotFound, NoSuchRoute, StationError
+from yizhan.errors import CallerGone, InternalError, MethodNotAllowed, ModelNotFound, NoSuchRoute, StationError
 from yizhan.http1.message import Headers
 from yizhan.http1.reply import Reply
 from yizhan.http1.request import Request
@@ -94,6 +94,8 @@ async def answer(ports: Ports, request: Request, reply: Reply) -> None:
             _preflight(request, reply, request_id)
         else:
             await forward(ports, request, reply, request_id=request_id)
+    except CallerGone:
+        return
     except StationError as error:
         answer_error(reply, error, request_id)
     except Exception:

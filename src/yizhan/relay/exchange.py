@@ -7,6 +7,7 @@ bounds, for the upstream's final report (the billing contract in the docs).
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
 
 from yizhan.catalog.entries import Channel
 from yizhan.errors import StationError, UpstreamFailed, UpstreamTruncated
@@ -23,6 +24,9 @@ from yizhan.vendors import load
 
 _REFUSAL_BYTES_MAX = 64 * 1024
 _LINGER_S = 1.0  # an upstream that said [DONE] and does not end its body is not waited for longer
+
+
+_where = lru_cache(maxsize=20_000)(Origin.parse)
 
 
 class Exchange:
@@ -87,7 +91,7 @@ class Exchange:
 
     async def _send(self, channel: Channel) -> Answer:
         ports, vendor = self._ports, load(channel.vendor)
-        origin, prefix = Origin.parse(channel.base_url)
+        origin, prefix = _where(channel.base_url)
         ports.turn += 1
         credentials = vendor.credentials(channel.keys[ports.turn % len(channel.keys)])
         body = with_model(

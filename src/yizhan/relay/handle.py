@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator
 
-from yizhan.errors import Overloaded, StationError
+from yizhan.errors import StationError
+from yizhan.http1.coding import inflate
 from yizhan.http1.headers import upstream_headers
 from yizhan.http1.reply import Reply
 from yizhan.http1.request import Request
@@ -24,31 +25,32 @@ async def handle(ports: Ports, request: Request, reply: Reply, *, request_id: st
     """Relay one conversation. Raises StationError before anything was sent home; afterwards everything is settled."""
     catalog = ports.world.catalog  # the request keeps the version it began with
     caller = await recognise(ports, request)
-    with _Bodies(ports, request):
-        wanted = await _look(peek(await request.body(ports.settings.body_bytes_max)))
-        offer = admit(catalog, caller, wanted, ports.settings)
-        channels = plan(
-            catalog.channels_for(caller.group, wanted.model),
-            draw=ports.draw,
-            resting=_resting(ports),
-            attempts_max=ports.settings.attempts_max,
-        )
-        meter = await open_meter(
-            ports, request_id=request_id, caller=caller, wanted=wanted, offer=offer, mark=_mark(request)
-        )
-        headers = [*upstream_headers(request.headers), (b"x-request-id", request_id.encode())]
-        exchange = Exchange(ports, reply, request_id=request_id, headers=headers, wanted=wanted, meter=meter)
-        error: StationError | None = None
-        try:
-            for channel in channels:
-                if await exchange.attempt(channel):
-                    return
-                if not exchange.may_go_on:
-                    break
-            error = exchange.verdict()
-        finally:
-            exchange.close(error)
-        raise error
+    limit = ports.settings.body_bytes_max
+    body = inflate(await request.body(limit), request.header(b"content-encoding"), limit=limit)
+    wanted = await _look(peek(body))
+    offer = admit(catalog, caller, wanted, ports.settings)
+    channels = plan(
+        catalog.channels_for(caller.group, wanted.model),
+        draw=ports.draw,
+        resting=_resting(ports),
+        attempts_max=ports.settings.attempts_max,
+    )
+    meter = await open_meter(
+        ports, request_id=request_id, caller=caller, wanted=wanted, offer=offer, mark=_mark(request)
+    )
+    headers = [*upstream_headers(request.headers), (b"x-request-id", request_id.encode())]
+    exchange = Exchange(ports, reply, request_id=request_id, headers=headers, wanted=wanted, meter=meter)
+    error: StationError | None = None
+    try:
+        for channel in channels:
+            if await exchange.attempt(channel):
+                return
+            if not exchange.may_go_on:
+                break
+        error = exchange.verdict()
+    finally:
+        exchange.close(error)
+    raise error
 
 
 async def _look(work: Generator[None, None, Wanted]) -> Wanted:
@@ -60,25 +62,6 @@ async def _look(work: Generator[None, None, Wanted]) -> Wanted:
             wanted: Wanted = stop.value
             return wanted
         await asyncio.sleep(0)
-
-
-class _Bodies:
-    """The bound on request bodies held at once, taken before a body is read."""
-
-    __slots__ = ("_ports", "_size")
-
-    def __init__(self, ports: Ports, request: Request) -> None:
-        length = request.header(b"content-length") or b""
-        self._ports = ports
-        self._size = int(length) if length.isdigit() else ports.settings.body_bytes_max
-        if ports.body_bytes and ports.body_bytes + self._size > ports.settings.body_memory_max:
-            raise Overloaded("the station holds too many large requests right now; try again", retry_after_s=1)
-
-    def __enter__(self) -> None:
-        self._ports.body_bytes += self._size
-
-    def __exit__(self, *_: object) -> None:
-        self._ports.body_bytes -= self._size
 
 
 def _resting(ports: Ports) -> set[int]:

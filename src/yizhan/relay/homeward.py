@@ -23,7 +23,7 @@ class StreamEnded(Exception):
 class Homeward:
     """Takes an upstream's stream piece by piece. ``left``: the caller is gone, and the rest is read for the bill."""
 
-    __slots__ = ("_drained", "_meter", "_next_progress", "_ports", "_reply", "_request_id", "answer", "left", "reader")
+    __slots__ = ("_drained", "_meter", "_ports", "_reply", "_request_id", "answer", "left", "reader")
 
     def __init__(self, ports: Ports, reply: Reply, meter: Meter, *, request_id: str, withhold_usage: bool) -> None:
         self._ports = ports
@@ -34,7 +34,6 @@ class Homeward:
         self.answer: Answer | None = None
         self.left = False
         self._drained = 0
-        self._next_progress = ports.clock.monotonic() + ports.settings.progress_s
 
     def take(self, piece: bytes) -> None:
         """Take bytes from the upstream; raises StreamEnded when no more are wanted."""
@@ -83,8 +82,7 @@ class Homeward:
                 if not self._reply.started:
                     self._start()
                 self._reply.write(out)
-            if (now := self._ports.clock.monotonic()) >= self._next_progress:
-                self._next_progress = now + self._ports.settings.progress_s
+            if meter.due:
                 meter.progress(reader.count.tokens())
 
     def _end(self, status: str, out: bytes, *, error_code: str = "") -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from yizhan.errors import MoneyUnavailable
-from yizhan.link.messages import KeyRecord
 from yizhan.money import ZERO, Money
 from yizhan.protocols.openai_chat import Wanted, estimated_input
 from yizhan.protocols.usage import Usage
+from yizhan.purse.ports import KeyRecord
 from yizhan.purse.price import charge
 from yizhan.purse.records import Closed, Opened
 from yizhan.purse.tally import Tally
@@ -57,6 +57,11 @@ class Meter:
     def settled(self) -> bool:
         """Whether the bill is closed."""
         return self._tally.settled
+
+    @property
+    def due(self) -> bool:
+        """Whether ``progress`` would be written now."""
+        return self._tally.due
 
     def began(self) -> None:
         """Note the first byte of an answer."""
@@ -148,9 +153,5 @@ async def open_meter(
         hold=int(offer.bound),
         client_request_id=mark,
     )
-    try:
-        tally = Tally.open(ports.purse, ports.journal, ports.clock, opened)
-    except BaseException:
-        ports.purse.settle(caller.wallet_id, held=offer.bound, charge=ZERO)
-        raise
+    tally = Tally.open(ports.purse, ports.journal, ports.clock, opened, progress_s=ports.settings.progress_s)
     return Meter(ports, request_id, wanted, offer, tally)

@@ -47,6 +47,5 @@ class Ports:
     timeouts: Timeouts
     exchanges: set[Exchange] = field(default_factory=set)  # under way; looked at twice a second
     cooling: dict[int, float] = field(default_factory=dict)  # channel id → monotonic second its rest ends
-    body_bytes: int = 0  # request bodies held now
     drains: int = 0  # answers read on for callers who left
     turn: int = 0  # round robin over a channel's keys
