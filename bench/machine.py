@@ -32,7 +32,10 @@ def pin(pid: int, core: int) -> None:
 
 def cpu_ns(pid: int) -> int:
     """CPU time of a process, all threads, dead ones too: utime + stime, but in nanoseconds (its POSIX CPU clock)."""
-    return time.clock_gettime_ns((~pid << 3) | 2)
+    try:
+        return time.clock_gettime_ns((~pid << 3) | 2)  # clock_getcpuclockid(3), which Python does not offer
+    except OSError:
+        raise Unfit(f"process {pid} died while it was measured") from None
 
 
 def rss_kb(pid: int) -> int:
@@ -40,7 +43,7 @@ def rss_kb(pid: int) -> int:
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1])
-    raise Unfit(f"process {pid} is gone")
+    raise Unfit(f"process {pid} does not say how much memory it has")
 
 
 def children(pid: int) -> list[int]:

@@ -77,6 +77,7 @@ def _options() -> argparse.Namespace:
 
 def _run(options: argparse.Namespace, chosen: list[str]) -> list[Row]:
     cores = machine.cores()
+    os.sched_setaffinity(0, {cores[1]})
     machine.build(servers.OUT)
     with ExitStack() as stack:
         upstream = servers.Upstream(cores[1])
