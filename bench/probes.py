@@ -8,9 +8,10 @@ import time
 from pathlib import Path
 
 from bench import load, machine
+from bench.calls import per_request
 from bench.figures import CASES, Bench, one_round, wait_booked
 from bench.report import Row, Series
-from bench.servers import KEY_LENGTH, OUT, SAMPLES, Station, Subject, wait_for
+from bench.servers import COUNTS, KEY_LENGTH, OUT, SAMPLES, Station, Subject, wait_for
 
 _STALL_MS = 200
 _BLOCK_MS = 5.0
@@ -267,6 +268,20 @@ def profile(bench: Bench, name: str) -> str:
     os.kill(worker, signal.SIGUSR2)
     wait_for(SAMPLES.exists, "the worker wrote no samples", process=bench.subject.process)
     return f"{case.work}: {cost.cpu_us / case.parts:.1f} while sampled, {cost.failed} failed\n{SAMPLES.read_text()}"
+
+
+def counted(bench: Bench, name: str) -> str:
+    """Count the calls the station's worker makes for a request of one kind of work."""
+    case = next(case for case in CASES if case.name == name)
+    request, total = load.request_file("counted", case.body, key=bench.subject.key), 20 if case.parts > 1 else 500
+    load.call(bench.subject.port, request, core=bench.cores[1], total=50)
+    COUNTS.unlink(missing_ok=True)
+    worker = bench.subject.worker()
+    os.kill(worker, signal.SIGUSR1)
+    calls = load.call(bench.subject.port, request, core=bench.cores[1], total=total)
+    os.kill(worker, signal.SIGUSR1)
+    wait_for(COUNTS.exists, "the worker wrote no counts", process=bench.subject.process)
+    return per_request(COUNTS.read_text(), calls.answered)
 
 
 def _call_with(bench: Bench, request: Path, keys: Path, total: int) -> load.Calls:

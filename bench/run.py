@@ -56,6 +56,8 @@ def main() -> int:
         return 0
     _write(rows, options)
     print("\n" + table(rows, subject=options.subject))
+    if not _static():
+        print("\nthis Python comes from a shared library; Debian's own is faster")
     print(f"\neverything measured: {options.json}")
     return 1 if any(row.met is False for row in rows) else 0
 
@@ -72,6 +74,7 @@ def _options() -> argparse.Namespace:
     )
     cases = [case.name for case in figures.CASES]
     parser.add_argument("--profile", choices=cases, help="no figures: where the worker's time goes in one kind of work")
+    parser.add_argument("--calls", choices=cases, help="no figures: how often each function is called a request")
     return parser.parse_args()
 
 
@@ -89,7 +92,7 @@ def _run(options: argparse.Namespace, chosen: list[str]) -> list[Row]:
             subject = servers.Nginx(upstream.port, core=cores[0], name="nginx again")
         else:
             cold_keys = 1000 if options.quick else 10_000
-            sampled = options.profile is not None
+            sampled = bool(options.profile or options.calls)
             subject = servers.Station(upstream.port, cores=cores, cold_keys=cold_keys, sampled=sampled)
         stack.callback(subject.stop)
         bench = figures.Bench(
@@ -101,8 +104,8 @@ def _run(options: argparse.Namespace, chosen: list[str]) -> list[Row]:
             seconds=options.seconds or (2 if options.quick else 4),
             quick=options.quick,
         )
-        if options.profile is not None:
-            print(probes.profile(bench, options.profile))
+        if options.profile or options.calls:
+            print(probes.profile(bench, options.profile) if options.profile else probes.counted(bench, options.calls))
             return []
         rows = [figures.ceiling(bench)]
         for name in chosen:
@@ -119,6 +122,7 @@ def _write(rows: list[Row], options: argparse.Namespace) -> None:
             "cores": os.cpu_count(),
             "python": platform.python_version(),
             "load": os.getloadavg(),
+            "static_python": _static(),
         },
         "quick": options.quick,
         "subject": options.subject,
@@ -126,6 +130,11 @@ def _write(rows: list[Row], options: argparse.Namespace) -> None:
     }
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_bytes(msgspec.json.format(msgspec.json.encode(told)))
+
+
+def _static() -> bool:
+    """Say whether the interpreter is one binary, as Debian's is; one in a shared library is a fifth slower or more."""
+    return "/libpython" not in Path("/proc/self/maps").read_text()
 
 
 if __name__ == "__main__":

@@ -95,14 +95,15 @@ def _function(line: Line) -> Function:
 
 
 def _lines(counted: Counter[Line]) -> Counter[str]:
-    return Counter({f"{_short(file)}:{line} {name}": count for (file, line, name), count in counted.items()})
+    return Counter({f"{short(file)}:{line} {name}": count for (file, line, name), count in counted.items()})
 
 
 def _functions(counted: Counter[Function]) -> Counter[str]:
-    return Counter({f"{_short(file)} {name}": count for (file, name), count in counted.items()})
+    return Counter({f"{short(file)} {name}": count for (file, name), count in counted.items()})
 
 
-def _short(file: str) -> str:
+def short(file: str) -> str:
+    """Name a source file without what is the same for all."""
     return file.removeprefix(_ROOT).removeprefix("src/").rpartition("site-packages/")[2]
 
 

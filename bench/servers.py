@@ -20,6 +20,7 @@ from bench import keys, machine
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "bench" / "out"
 SAMPLES = OUT / "samples.txt"
+COUNTS = OUT / "calls.txt"
 _HOOK = (ROOT / "bench" / "hook", ROOT)
 KEY_LENGTH = 51
 MODELS = ("bench-chat", "bench-pace-2", "bench-pace-20")

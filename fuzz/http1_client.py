@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 with atheris.instrument_imports(include=["yizhan"]):
     from yizhan.http1.answer import Answer
-    from yizhan.http1.connection import Connection
+    from yizhan.http1.outgoing import Connection
     from yizhan.http1.deadlines import Sweeper
     from yizhan.http1.message import Headers, Limits, TransferFailed, first
     from yizhan.http1.origin import Timeouts

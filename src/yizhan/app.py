@@ -13,7 +13,9 @@ import signal
 import ssl
 import sys
 from functools import partial
+from itertools import pairwise
 
+import msgspec
 import uvloop
 
 from yizhan.clock import Clock, SystemClock
@@ -56,13 +58,18 @@ class Gateway:
         )
         self.figures = Figures(in_flight=lambda: self.server.in_flight, connections=lambda: self.server.connections)
         self.link = LinkClient(
-            settings, gateway=name, journal=self.journal.name, clock=clock, figures=self.figures.text
+            address=settings.link_address,
+            gateway=name,
+            journal=self.journal.name,
+            secret=settings.link_secret,
+            timeout_s=settings.link_timeout_s,
         )
+        self.link.figures = self.figures.text
         self.purse = Purse(self.link, clock=clock)
         self.keyring = KeyRing(
             self.link, clock=clock, keys_max=settings.keys_cached_max, unknown_s=settings.unknown_keys_s
         )
-        self.link.serve(self.purse, self.keyring)
+        self.link.attach(purse=self.purse, keyring=self.keyring)
         self.shipper = Shipper(self.journal, self.link)
         self.client = Client(
             limits=limits, pool_origin_max=settings.pool_origin_max, pool_idle_max=settings.pool_idle_max
@@ -140,7 +147,8 @@ async def _gateway(settings: Settings, index: str, inherited: Inherited) -> None
 
 
 async def _tell_ready(gateway: Gateway, inherited: Inherited, name: str) -> None:
-    await gateway.link.until_ready()
+    while not gateway.link.ready:  # noqa: ASYNC110 - it has no event for it, and this happens once
+        await asyncio.sleep(0.01)
     inherited.tell_ready(name)
 
 
@@ -190,8 +198,11 @@ def main(argv: list[str]) -> int:
     from yizhan import app_control  # noqa: PLC0415 - a gateway never loads the control plane
 
     if role == "prepare":
-        return app_control.main_prepare(settings, rest)
-    return app_control.run_control(settings, Inherited.parse(rest))
+        prepared = app_control.prepare(settings, demo_url=dict(pairwise(rest)).get("--demo", ""))
+        print(msgspec.json.encode(prepared).decode(), flush=True)  # noqa: T201 - the supervisor reads it
+        return 1 if prepared.error else 0
+    app_control.run_control(settings, Inherited.parse(rest))
+    return 0
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ import uvloop
 
 from yizhan.http1.answer import Answer
 from yizhan.http1.client import Client, Origin, Timeouts
-from yizhan.http1.connection import Connection
 from yizhan.http1.deadlines import Sweeper
 from yizhan.http1.message import Headers, Limits, TransferFailed
+from yizhan.http1.outgoing import Connection
 
 T = TypeVar("T")
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from bench import machine
+from bench.calls import Calls, per_request
 from bench.sampler import Sampler
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,3 +69,25 @@ def test_the_cpu_clock_of_a_process_counts_all_its_threads_and_nothing_of_its_sl
 
     assert abs(spent - expected) < 5_000_000
     assert spent >= 50_000_000
+
+
+def test_calls_are_counted_from_one_signal_to_the_next(tmp_path: Path) -> None:
+    out = tmp_path / "calls.txt"
+    before = signal.getsignal(signal.SIGUSR1)
+    try:
+        Calls(out).listen()
+        os.kill(os.getpid(), signal.SIGUSR1)
+        for _ in range(7):
+            len(_named(3))
+        os.kill(os.getpid(), signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    told = per_request(out.read_text(), 7)
+
+    assert "    1.00  tests/measuring/test_sampler.py _named\n" in told
+    assert "    1.00  C len\n" in told
+
+
+def _named(number: int) -> str:
+    return str(number)

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
 
 from yizhan.http1.answer import Answer
-from yizhan.http1.outgoing import Connection
 from yizhan.http1.deadlines import Sweeper
 from yizhan.http1.dial import dial, verifying
 from yizhan.http1.dns import Resolver
 from yizhan.http1.message import ConnectFailed, Headers, Limits, NoAnswer, TooSlow, TransferFailed
 from yizhan.http1.origin import Origin, Timeouts
+from yizhan.http1.outgoing import Connection
 from yizhan.http1.pool import Pool, Stable
 from yizhan.http1.upload import begin_upload
 

@@ -6,9 +6,9 @@ import asyncio
 import ssl
 from collections import deque
 
-from yizhan.http1.outgoing import Connection
 from yizhan.http1.message import ConnectFailed
 from yizhan.http1.origin import Origin
+from yizhan.http1.outgoing import Connection
 
 Key = tuple[Origin, str | None, ssl.SSLContext | None]
 
