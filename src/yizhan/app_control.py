@@ -6,9 +6,9 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import uvicorn
 from litestar import Litestar, Request, Router
@@ -22,9 +22,11 @@ from yizhan.accounts.keys_api import KeyController
 from yizhan.accounts.password import Doorkeeper
 from yizhan.accounts.secret import operator_token
 from yizhan.accounts.session_api import SessionController
+from yizhan.billing.books import DatabaseBooks
 from yizhan.channels.api import ChannelController
 from yizhan.clock import Clock, SystemClock
 from yizhan.config import Settings
+from yizhan.link.server import LinkServer
 from yizhan.prices.api import PriceController
 from yizhan.prices.catalog_api import GroupController, ModelController
 from yizhan.process import Inherited, Prepared
@@ -34,8 +36,8 @@ from yizhan.topups.api import LedgerController, TopupController
 from yizhan.usage.api import UsageController
 from yizhan.web import problems
 from yizhan.web.access import Person, admit
-from yizhan.web.added_up import serve_metrics
 from yizhan.web.apidocs import described
+from yizhan.web.metrics import serve_metrics
 from yizhan.web.office import Office
 from yizhan.web.pages import pages
 
@@ -82,7 +84,7 @@ def control_app(
         return found
 
     app = Litestar(
-        route_handlers=[admin_router(), pages(described(admin_router()))],
+        route_handlers=[admin_router(), pages(lambda: described(admin_router()))],
         dependencies={
             "office": Provide(lambda: office, sync_to_thread=False),
             "doorkeeper": Provide(lambda: doorkeeper, sync_to_thread=False),
@@ -92,6 +94,7 @@ def control_app(
         guards=[admit],
         exception_handlers=problems.HANDLERS,
         openapi_config=None,
+        logging_config=None,
         request_max_body_size=_BODY_MAX,
         signature_types=[Office, Person, Doorkeeper],
     )
@@ -138,47 +141,26 @@ def opened(settings: Settings) -> Iterator[tuple[Database, Seal]]:
         database.close()
 
 
-class Link(Protocol):
-    """What the control plane wants of the link server, which runs on a thread of its own."""
-
-    def nudge(self) -> None:
-        """Send gateways what changed, now rather than at the next poll."""
-
-    def figures(self) -> list[str]:
-        """Pull every worker's metrics, in the Prometheus text format."""
-
-    def stop(self) -> None:
-        """Take in what was sent, and end."""
-
-
-class NoLink:
-    """No gateways: for the command line without a station."""
-
-    def nudge(self) -> None:
-        """Nobody listens."""
-
-    def figures(self) -> list[str]:
-        return []
-
-    def stop(self) -> None:
-        """Nothing runs."""
-
-
-def run_control(
-    settings: Settings,
-    inherited: Inherited | None = None,
-    start_link: Callable[[Database, Seal, Settings, Clock], Link] = lambda *_: NoLink(),
-) -> None:
+def run_control(settings: Settings, inherited: Inherited | None = None) -> None:
     """Serve the control plane until SIGTERM, or until the supervisor is gone."""
     clock = SystemClock()
     inherited = inherited or Inherited()
     with ExitStack() as stack:
         database, seal = stack.enter_context(opened(settings))
-        link = start_link(database, seal, settings, clock)
-        stack.callback(link.stop)
+        # Databases of their own: leases and intake never wait for a connection that a report holds.
+        lending = stack.enter_context(closing(Database(settings.database)))
+        books = DatabaseBooks(lending, seal, clock=clock, share_ppm=settings.lease_share_ppm)
+        link = LinkServer(
+            books,
+            address=settings.link_address,
+            secret=settings.link_secret,
+            recall_s=settings.recall_timeout_ms / 1000,
+        )
         app = control_app(database, seal, settings, clock, link.nudge)
-        stack.enter_context(serve_metrics(settings.metrics_bind, link.figures))
         sock = stack.enter_context(control_socket(settings.home_path))
+        link.start()
+        stack.callback(link.stop)
+        stack.enter_context(serve_metrics(settings.metrics_bind, lambda: asyncio.run(link.figures())))
         asyncio.run(_serve(app, sock, inherited))
 
 
@@ -227,7 +209,7 @@ async def _serve(app: Litestar, sock: socket.socket, inherited: Inherited) -> No
 
 
 async def _tell(server: uvicorn.Server, inherited: Inherited) -> None:
-    while not server.started:
-        await asyncio.sleep(0.01)  # uvicorn has no event for it
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.01)
     with suppress(OSError):
         inherited.tell_ready("control")

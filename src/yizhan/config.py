@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
+import msgspec.inspect
 from msgspec import Meta
 
 _MB = 1024 * 1024
@@ -122,3 +123,14 @@ def load(environment: Mapping[str, str] = os.environ, **options: object) -> Sett
 def as_environment(settings: Settings) -> dict[str, str]:
     """Spell the settings as ``load`` reads them, for the processes that a supervisor starts."""
     return {f"YIZHAN_{name.upper()}": str(getattr(settings, name)) for name in Settings.__struct_fields__}
+
+
+def every_setting() -> list[tuple[str, str]]:
+    """List the settings with what each means."""
+    found = msgspec.inspect.type_info(Settings)
+    assert isinstance(found, msgspec.inspect.StructType)
+    meanings = []
+    for field in found.fields:
+        assert isinstance(field.type, msgspec.inspect.Metadata)
+        meanings.append((field.name, str((field.type.extra_json_schema or {}).get("description", ""))))
+    return meanings

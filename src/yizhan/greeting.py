@@ -73,10 +73,13 @@ class Greeter:
             self._object({"event": "ready", "url": url, "waiting": waiting, "demo": MODEL if demo else None})
         if waiting:
             self.say(f"not ready yet: {', '.join(waiting)}; going on")
+        if self._settings.role == "control":
+            self.say(f"the control plane is up; gateways reach it at {self._settings.link_address}")
+            return
         self.say(f"the station is open at {url}")
-        if not demo:
+        if not demo and self._settings.role == "all":
             self.say(f"there is no demo model; {ADD_A_CHANNEL}")
-        elif prepared.key:
+        elif demo and prepared.key:
             self.say("try it:")
             for line in lines_to_try(url, prepared.key):
                 self.say(line)

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 from litestar import Controller, get, patch, post
 from litestar.params import Parameter
+from sqlalchemy import Connection
 
 from yizhan.accounts import queries, service
 from yizhan.accounts.password import Doorkeeper
@@ -51,7 +52,7 @@ class UserController(Controller):
         secret = await doorkeeper.hash(data.password) if data.password is not None else None
         now_ms = office.clock.now_ms()
 
-        def add(connection: queries.Connection) -> UserView:
+        def add(connection: Connection) -> UserView:
             queries.add_user(
                 connection, name=data.name, role=data.role, password_hash=secret, group=data.group, now_ms=now_ms
             )
@@ -89,7 +90,7 @@ class UserController(Controller):
         if data.password is not msgspec.UNSET:
             service.check_password(data.password)
             fields["password_hash"] = await doorkeeper.hash(data.password)
-            shown["password"] = "changed"
+            shown |= {"password": "changed"}
         if not fields:
             return await office.read(lambda c: service.show(c, name))
         now_ms = office.clock.now_ms()

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import Controller, get, patch, post
+from sqlalchemy import Connection
 
 from yizhan.accounts import keys
 from yizhan.accounts.keys import KeyView
@@ -32,8 +33,8 @@ class KeyChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     title: Title | msgspec.UnsetType = msgspec.UNSET
     status: Annotated[str, msgspec.Meta(pattern="^(enabled|disabled)$")] | msgspec.UnsetType = msgspec.UNSET
-    models: list[str] | None | msgspec.UnsetType = msgspec.UNSET
-    expires_ms: int | None | msgspec.UnsetType = msgspec.UNSET
+    models: list[str] | msgspec.UnsetType | None = msgspec.UNSET
+    expires_ms: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class MadeKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +91,7 @@ class KeyController(Controller):
         fields = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not msgspec.UNSET}
         now_ms = office.clock.now_ms()
 
-        def change(connection: keys.Connection) -> KeyView:
+        def change(connection: Connection) -> KeyView:
             row = keys.find_key(connection, key_id)
             if row.user != person.name and not person.may("admin"):
                 raise NotFound(f"There is no key {key_id}.", param="id")

@@ -89,11 +89,7 @@ def owners(connection: Connection) -> int:
 
 def who_signs_in(connection: Connection, name: str) -> Row[Any] | None:
     """Find what a sign-in is checked against."""
-    return connection.execute(
-        select(users.c.id, users.c.name, users.c.role, users.c.status, users.c.password_hash).where(
-            users.c.name == name
-        )
-    ).first()
+    return connection.execute(select(users).where(users.c.name == name)).first()
 
 
 def open_session(connection: Connection, *, token_hash: bytes, holder: int, now_ms: int, expires_ms: int) -> None:

@@ -8,9 +8,9 @@ import msgspec
 from litestar import Controller, Request, Response, get, post
 from litestar.datastructures import Cookie
 
-from yizhan.accounts import queries, service
+from yizhan.accounts import queries
 from yizhan.accounts.authentication import COOKIE, csrf_of
-from yizhan.accounts.password import Doorkeeper
+from yizhan.accounts.password import LONGEST, Doorkeeper
 from yizhan.accounts.secret import new_session
 from yizhan.errors import SignInFailed
 from yizhan.web.access import PUBLIC, USER, Person
@@ -53,9 +53,7 @@ class SessionController(Controller):
         """Begin a session of seven days. The answer carries it as a token and sets it as a cookie."""
         row = await office.read(lambda c: queries.who_signs_in(c, data.name))
         known = row.password_hash if row is not None else None
-        fits = await doorkeeper.fits(
-            data.name[:64], password=data.password[: service.password.LONGEST], password_hash=known
-        )
+        fits = await doorkeeper.fits(data.name[:64], password=data.password[:LONGEST], password_hash=known)
         if row is None or not fits or row.status != "enabled":
             raise SignInFailed("Wrong name or password.")
         token = new_session(office.random)

@@ -52,7 +52,7 @@ class ChannelChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     priority: Priority | msgspec.UnsetType = UNSET
     weight: Weight | msgspec.UnsetType = UNSET
     enabled: bool | msgspec.UnsetType = UNSET
-    proxy: str | None | msgspec.UnsetType = UNSET
+    proxy: str | msgspec.UnsetType | None = UNSET
     note: Note | msgspec.UnsetType = UNSET
 
 

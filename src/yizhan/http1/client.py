@@ -24,13 +24,14 @@ _OURS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"kee
 _BODYLESS = frozenset({b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"})
 
 
+_TARGET = re.compile(rb"/[!-~]*")
 _NAME = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")
 
 
 class Client:
     """Sends requests. Made inside a running loop; bounded in connections, waiters, bytes and time."""
 
-    __slots__ = ("_limits", "_loop", "_pool", "_resolver", "_sweeper", "_tls")
+    __slots__ = ("_closed", "_limits", "_loop", "_pool", "_resolver", "_sweeper", "_tls")
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class Client:
         )
         self._sweeper = Sweeper(self._loop, tick_s=tick_s, expire_idle=self._pool.expire)
         self._tls = tls or verifying()
+        self._closed = False
         self._resolver = resolver or Resolver(self._loop)
 
     @property
@@ -118,7 +120,8 @@ class Client:
                 return answer
 
     async def close(self) -> None:
-        """Close every connection, running exchanges included."""
+        """Close every connection, running exchanges included, and open no more."""
+        self._closed = True
         for connection in list(self._pool.live):
             if connection.answer is not None:
                 connection.fail(connection.answer, TransferFailed("the client is closing"))
@@ -153,6 +156,8 @@ class Client:
             return Connection(self._pool, self._limits, stable)
 
         connection = await dial(origin, make, proxy=proxy, tls=tls or self._tls, resolver=self._resolver)
+        if self._closed:
+            connection.drop()
         if connection.closed:
             raise ConnectFailed(f"{origin.host} closed the connection at once")
         self._pool.live.add(connection)
@@ -187,8 +192,8 @@ def request_head(method: bytes, target: bytes, headers: Headers, *, host: bytes,
     else:
         parts.append(b"\r\n")
     head = b"".join(parts)
-    if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head or target[:1] != b"/":
-        raise ValueError("the request holds line breaks or its target is no path")
-    if b" " in target or not method.isalpha() or method == b"CONNECT":
+    if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
+        raise ValueError("the request holds line breaks")
+    if _TARGET.fullmatch(target) is None or not method.isalpha() or method == b"CONNECT":
         raise ValueError("the request line cannot be read")
     return head

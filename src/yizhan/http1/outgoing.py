@@ -8,6 +8,7 @@ without a length never ends, and knows nothing of the request.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from enum import IntEnum
 from typing import Protocol, cast
 
@@ -48,7 +49,6 @@ class Connection(asyncio.Protocol):
         "_barren",
         "_drain",
         "_fault",
-        "_head_size",
         "_headers",
         "_home",
         "_keep",
@@ -60,7 +60,6 @@ class Connection(asyncio.Protocol):
         "_rest",
         "_stage",
         "_to_head",
-        "_trailers",
         "_transport",
         "_uploading",
         "_write_paused",
@@ -84,7 +83,6 @@ class Connection(asyncio.Protocol):
         self._stage: _Stage = _IDLE
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._headers: Headers = []
-        self._head_size = self._trailers = 0
         self._barren = 0  # bytes since the last byte of a body: bounds heads, 1xx, chunk extensions, trailers alike
         self._left = 0
         self._keep = True
@@ -107,7 +105,7 @@ class Connection(asyncio.Protocol):
         self._parser_spent = self._to_head = to_head
         self.answer = answer
         self._stage = _HEAD
-        self._barren = self._head_size = self._trailers = 0
+        self._barren = 0
         self._keep = True
         self._fault = None
         self._uploading = streamed
@@ -197,23 +195,21 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._stage is _HEAD:
             self._headers.append((name.lower(), value.strip()))
-            self._head_size += len(name) + len(value) + 4
-            if len(self._headers) > self._limits.header_count_max or self._head_size > self._limits.header_bytes_max:
-                self._break("the answer's head is too long")
-        elif self._stage is _BODY:  # trailers come as headers; nobody asked for any
-            self._trailers += 1
-            if self._trailers > self._limits.header_count_max:
-                self._break("the answer has too many trailers")
+        # otherwise trailers, which come as headers; nobody asked for any, and _barren bounds them
 
     def on_headers_complete(self) -> None:
         if self._stage is not _HEAD:
             return
-        parser, headers, answer = self._parser, self._headers, cast("Answer", self.answer)
+        parser, headers, answer = self._parser, self._headers, self.answer
+        assert answer is not None
         status, version = parser.get_status_code(), parser.get_http_version()
         if status < 200:
             if status == 101 or status < 100:
                 self._break(f"the answer has the status {status}")
             return  # 1xx: the answer proper follows
+        if self._too_long(headers):
+            self._break("the answer's head is too long")
+            return
         try:
             self._left = body_length(headers, to_head=self._to_head, status=status, version=version)
             coding = first(headers, b"content-encoding") if self._left else None
@@ -235,8 +231,10 @@ class Connection(asyncio.Protocol):
             self._left -= len(data)
             if self._left == 0:
                 self._stage = _DONE
+        answer = self.answer
+        assert answer is not None
         try:
-            cast("Answer", self.answer).take(data)
+            answer.take(data)
         except BaseException as error:  # the sink's: raised where pipe() was called
             self._fault = error
             self._stage = _DONE
@@ -247,6 +245,15 @@ class Connection(asyncio.Protocol):
                 self._stage = _DONE
             else:
                 self._break("the answer's end is in doubt")
+
+    def _too_long(self, headers: Headers) -> bool:
+        if len(headers) > self._limits.header_count_max:
+            return True
+        # Never more than what was received: mostly there is nothing to add up.
+        return (
+            self._barren > self._limits.header_bytes_max
+            and sum(len(name) + len(value) + 4 for name, value in headers) > self._limits.header_bytes_max
+        )
 
     def _break(self, why: str) -> None:
         self._fault = Truncated(why)
@@ -297,7 +304,7 @@ class Connection(asyncio.Protocol):
         answer = self.answer
         if answer is None:
             self.drop()
-        elif self._stage is _BODY and self._left == UNTIL_CLOSE and exc is None:
+        elif self._stage is _BODY and self._left == UNTIL_CLOSE and exc is None and self._said_goodbye():
             self._keep = False
             self._finish(answer)
         elif self._stage is _HEAD and self._barren == 0:
@@ -305,6 +312,18 @@ class Connection(asyncio.Protocol):
             self.fail(answer, NoAnswer(f"the upstream closed without an answer: {exc or 'end of input'}"))
         else:
             self.fail(answer, Truncated(f"the answer broke off: {exc or 'end of input'}"))
+
+    def _said_goodbye(self) -> bool:
+        """Tell an end of input the peer meant from one that anybody on the way can make: TLS knows, TCP does not."""
+        tls = self._transport.get_extra_info("ssl_object")
+        if tls is None:
+            return True
+        try:
+            return not tls.read(1)
+        except ssl.SSLZeroReturnError:
+            return True
+        except (OSError, ValueError):
+            return False
 
     # -- backpressure --------------------------------------------------------------------------------------------------
 

@@ -79,9 +79,9 @@ class Pool:
             try:
                 connection = await waiter
             except asyncio.CancelledError:
-                if waiter.done() and not waiter.cancelled():
+                if not waiter.cancelled():  # it had just been served
                     self._decline(stable, waiter.result())
-                else:
+                elif waiter in stable.waiters:
                     stable.waiters.remove(waiter)
                 raise
             if connection is None or not connection.closed:

@@ -8,23 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from yizhan.catalog.snapshot import Change, Snapshot
-
-FRAME_MAX = 64 * 1024 * 1024
-
-
-class KeyRecord(msgspec.Struct, frozen=True, array_like=True):
-    """What a gateway must know of a key. The key itself is known only by its keyed hash."""
-
-    key_hash: bytes
-    key_id: int
-    user_id: int
-    wallet_id: int
-    group: str = "default"
-    status: str = "enabled"  # enabled · disabled · exhausted
-    expires_at_ms: int | None = None
-    models: tuple[str, ...] | None = None  # None: all the group is served
-
+from yizhan.catalog.snapshot import Change
+from yizhan.purse.ports import KeyRecord as KeyRecord  # noqa: PLC0414 -- sent as it is, so it belongs here too
 
 # -- gateway → control plane -------------------------------------------------------------------------------------------
 
@@ -93,11 +78,14 @@ class Figures(msgspec.Struct, frozen=True, array_like=True, tag="figures"):
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag="welcome"):
-    """Answer to ``Hello``. ``snapshot`` is None where ``have_seq`` was current; ``pepper`` keys the hash of keys."""
+    """Answer to ``Hello``. ``pepper`` keys the hash of keys; ``seq`` is what the gateway holds from now on.
+
+    ``parts`` is the snapshot (see ``link/parts.py``), or None where deltas will lead on from ``have_seq``.
+    """
 
     pepper: bytes
     seq: int
-    snapshot: Snapshot | None
+    parts: tuple[bytes, ...] | None
 
 
 class Lent(msgspec.Struct, frozen=True, array_like=True, tag="lent"):

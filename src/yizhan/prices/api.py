@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from litestar import Controller, delete, get, put
+from sqlalchemy import Connection
 
 from yizhan.catalog.entries import Price
 from yizhan.prices import queries, service
@@ -78,7 +79,7 @@ class PriceController(Controller):
         name = model.removeprefix("/")
         now_ms = office.clock.now_ms()
 
-        def withdraw(connection: queries.Connection) -> PriceView:
+        def withdraw(connection: Connection) -> PriceView:
             queries.versions(connection, name, limit=1)
             nothing = Price(version=0, model=name)
             return service.view(queries.add_price(connection, nothing, source=SOURCE, now_ms=now_ms, withdrawn=True))

@@ -47,8 +47,8 @@ class ModelChange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """What to change of a model; what is absent stays."""
 
     owned_by: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | msgspec.UnsetType = UNSET
-    context_tokens: Tokens | None | msgspec.UnsetType = UNSET
-    output_tokens_max: Tokens | None | msgspec.UnsetType = UNSET
+    context_tokens: Tokens | msgspec.UnsetType | None = UNSET
+    output_tokens_max: Tokens | msgspec.UnsetType | None = UNSET
 
 
 class GroupController(Controller):

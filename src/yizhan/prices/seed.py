@@ -11,6 +11,7 @@ from decimal import Decimal
 from importlib.metadata import version
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from yizhan.catalog.entries import Price
@@ -69,7 +70,7 @@ def bundled(now_ms: int) -> list[Price]:
         for model in by_id[vendor].models:
             rates = _rates(model, at)
             for name in _names(model) if rates else ():
-                found.setdefault(name, Price(version=0, model=name, **rates))
+                found.setdefault(name, msgspec.convert({"version": 0, "model": name, **rates}, Price))
     return [found[name] for name in sorted(found)]
 
 

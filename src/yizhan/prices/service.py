@@ -68,7 +68,7 @@ def priced(model: str, *, free: bool, usd_per_mtok: dict[str, str], usd_per_requ
         raise BadRequest("A free model has no rates.", param="free")
     if not free and not any(rates.values()) and not per_request:
         raise BadRequest("Give a rate, or say that the model is free.", param="usd_per_mtok")
-    return Price(version=0, model=model, free=free, per_request=per_request, **rates)  # type: ignore[arg-type]
+    return Price(version=0, model=model, free=free, per_request=per_request, **rates)
 
 
 def check_model(name: str) -> None:

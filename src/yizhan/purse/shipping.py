@@ -68,7 +68,8 @@ class Shipper:
             await journal.drop_before(self.taken)
 
     async def adopt(self) -> None:
-        """Ship and end the journals here whose writers are dead; raises MoneyUnavailable."""
+        """Ship and end the journals here whose writers are dead; raises MoneyUnavailable when one has to wait."""
+        trouble: MoneyUnavailable | None = None
         for name in await self._journal.apart(lambda: segments.journals(self._folder)):
             if name == self._journal.name or name in self._damaged:
                 continue
@@ -77,11 +78,15 @@ class Shipper:
                 continue
             try:
                 await self._adopt(name)
+            except MoneyUnavailable as error:
+                trouble = error  # the others need not wait for this one
             except Damaged:
                 self._damaged.add(name)
                 log.exception("the journal %s is damaged; its money stays unresolved until an operator decides", name)
             finally:
                 os.close(lock)
+        if trouble is not None:
+            raise trouble
 
     async def _adopt(self, name: str) -> None:
         files = await self._journal.apart(lambda: segments.listed(self._folder, name))

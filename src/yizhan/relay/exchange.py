@@ -192,6 +192,7 @@ class Exchange:
             request_id=self._request_id,
             withhold_usage=not self._wanted.usage_asked,
         )
+        self._homeward.left = self._left_at is not None
         return self._homeward
 
     # -- the caller leaves, time passes --------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ class TopupController(Controller):
 
     @get(opt=USER, summary="List top-ups", operation_id="list_topups")
     async def list(
-        self, office: Office, person: Person, user: str | None = None, before: Before = None, limit: PageSize = 100
+        self, office: Office, person: Person, *, user: str | None = None, before: Before = None, limit: PageSize = 100
     ) -> Listing[TopupView]:
         """List top-ups, newest first. Users see their own only."""
         whose = user if person.may("admin") else person.name

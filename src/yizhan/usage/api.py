@@ -29,6 +29,7 @@ class UsageController(Controller):
         self,
         office: Office,
         person: Person,
+        *,
         user: str | None = None,
         since: Since = None,
         until: Until = None,

@@ -52,7 +52,7 @@ def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHand
     if person is None:
         raise NotSignedIn("Sign in, or send `Authorization: Bearer <operator or session token>`.")
     shown: Pass = connection.scope["auth"]
-    if shown.by == "cookie" and connection.scope["method"] not in SAFE_METHODS:
+    if shown.by == "cookie" and connection.scope.get("method") not in SAFE_METHODS:
         given = connection.headers.get("x-csrf-token", "")
         if not hmac.compare_digest(given.encode(), shown.csrf.encode()):
             raise CsrfMissing("Send the token of your session in the header `X-CSRF-Token`.")

@@ -1,0 +1,93 @@
+"""Lending with recall: before a wallet is called empty, gateways give back what they hold idle.
+
+One recall at a time for a wallet, first come first served. A gateway that is silent, or dead with its journal not yet
+taken in, may hold money: then the answer is ``unsure``, and the caller gets a 503 instead of a 402.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+
+from yizhan.link import messages as m
+from yizhan.link.ports import Books
+from yizhan.link.session import Session
+
+
+class Lending:
+    """Answers ``Borrow``."""
+
+    def __init__(self, books: Books, sessions: Mapping[str, Session], *, recall_s: float) -> None:
+        self._books = books
+        self._sessions = sessions
+        self._recall_s = recall_s
+        self._lines: dict[int, deque[asyncio.Future[None]]] = {}  # wallets of which money is being recalled
+
+    def at_once(self, session: Session, asked: m.Borrow) -> m.Lent | None:
+        """Answer if that needs no recall and nobody stands in line for the wallet."""
+        if asked.wallet_id in self._lines:
+            return None
+        lent = self._lend(session, asked)
+        return lent if lent.short == 0 else None
+
+    async def in_line(self, session: Session, asked: m.Borrow) -> m.Lent:
+        """Wait for the recalls before this one, then recall what it needs."""
+        line = self._lines.get(asked.wallet_id)
+        if line is None:
+            line = self._lines[asked.wallet_id] = deque()
+            turn = None
+        else:
+            turn = asyncio.get_running_loop().create_future()
+            line.append(turn)
+        try:
+            if turn is not None:
+                await turn
+            return await self._with_recall(session, asked)
+        finally:
+            self._next(asked.wallet_id, line, turn)
+
+    def _next(self, wallet_id: int, line: deque[asyncio.Future[None]], turn: asyncio.Future[None] | None) -> None:
+        """Let the next one in line go on; one that left before its turn leaves the line alone."""
+        if turn is not None and turn.cancelled():
+            return
+        while line:
+            following = line.popleft()
+            if not following.done():
+                following.set_result(None)
+                return
+        del self._lines[wallet_id]
+
+    async def _with_recall(self, session: Session, asked: m.Borrow) -> m.Lent:
+        lent = self._lend(session, asked)
+        if lent.short == 0:
+            return lent
+        sure = await self._recall(asked.wallet_id, asker=session.journal)
+        lent = self._lend(session, asked)
+        if lent.short and not sure:
+            return m.Lent(lent.n, lent.wallet_id, lent.granted, lent.short, unsure=True)
+        return lent
+
+    async def _recall(self, wallet_id: int, *, asker: str) -> bool:
+        """Have everybody else give back; says whether all of them answered. What came back is noted by then."""
+        holders = [journal for journal in self._books.holders(wallet_id=wallet_id) if journal != asker]
+        reached = [self._sessions[journal] for journal in holders if journal in self._sessions]
+        questions = [session.ask(lambda n: m.Recall(n, wallet_id)) for session in reached]
+        if not questions:
+            return not holders
+        done, silent = await asyncio.wait(questions, timeout=self._recall_s)
+        for question in silent:
+            question.cancel()
+        answered = [question for question in done if question.result() is not None]
+        return len(answered) == len(holders)
+
+    def _lend(self, session: Session, asked: m.Borrow) -> m.Lent:
+        loan = self._books.lend(
+            journal=session.journal,
+            wallet_id=asked.wallet_id,
+            need=asked.need,
+            burn=asked.burn,
+            granted=asked.granted,
+            returned=asked.returned,
+        )
+        return m.Lent(asked.n, asked.wallet_id, loan.granted_total, loan.short)
