@@ -14,19 +14,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Update, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Row, Update, and_, insert, or_, select, update
 
 from yizhan.clock import Millis
+from yizhan.store.bulk import run_rows
 from yizhan.store.tables import journals, leases, running, wallets
 
 _MILLION = 1_000_000
 OUTSTANDING = leases.c.granted - leases.c.returned - leases.c.booked
 _CHUNK = 500  # ids in one statement, below every driver's limit of parameters
-_BOOK = (
-    update(leases)
-    .where(leases.c.journal == bindparam("j"), leases.c.wallet_id == bindparam("w"))
-    .values(booked=leases.c.booked + bindparam("charge"))
-)
+_BOOK = "UPDATE leases SET booked = booked + ? WHERE journal = ? AND wallet_id = ?"
 
 
 class Loan(msgspec.Struct, frozen=True):
@@ -122,15 +119,14 @@ def book(c: Connection, *, journal: str, charges: dict[int, int]) -> dict[int, i
     The wallets' locks must be held; the caller writes their rows, since it takes the charges off the balances too.
     """
     released: dict[int, int] = {}
-    booked: list[dict[str, object]] = []
-    live = select(leases).where(leases.c.journal == journal, leases.c.state != "closed")
+    booked: list[tuple[object, ...]] = []
+    live = select(leases.c.wallet_id, OUTSTANDING).where(leases.c.journal == journal, leases.c.state != "closed")
     for some in chunks(charges):
-        for lease in c.execute(live.where(leases.c.wallet_id.in_(some))):
-            had, charge = _outstanding(lease), charges[lease.wallet_id]
-            released[lease.wallet_id] = max(0, had) - max(0, had - charge)
-            booked.append({"j": journal, "w": lease.wallet_id, "charge": charge})
-    if booked:
-        c.execute(_BOOK, booked)
+        for wallet_id, had in c.execute(live.where(leases.c.wallet_id.in_(some))):
+            charge = charges[wallet_id]
+            released[wallet_id] = max(0, had) - max(0, had - charge)
+            booked.append((charge, journal, wallet_id))
+    run_rows(c, _BOOK, booked)
     return released
 
 
