@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
+import msgspec.inspect
 from msgspec import Meta
 
 _MB = 1024 * 1024
@@ -58,6 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     # The upstream side.
     connect_timeout_s: Annotated[float, _doc("To connect to an upstream", gt=0)] = 10
     first_byte_timeout_s: Annotated[float, _doc("For an upstream's first byte", gt=0)] = 300
+    first_byte_heartbeat_s: Annotated[float, _doc("A stream that has not begun is kept open by comments", gt=0)] = 15
     idle_timeout_s: Annotated[float, _doc("Longest silence within an upstream's answer", gt=0)] = 300
     total_timeout_s: Annotated[float, _doc("One attempt from start to end", gt=0)] = 3600
     pool_idle_max: Annotated[int, _doc("Idle upstream connections kept, a worker", ge=0)] = 512
@@ -116,3 +118,19 @@ def load(environment: Mapping[str, str] = os.environ, **options: object) -> Sett
         return msgspec.convert(wanted, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise BadSetting(f"bad setting: {error}") from None
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """Spell the settings as ``load`` reads them, for the processes that a supervisor starts."""
+    return {f"YIZHAN_{name.upper()}": str(getattr(settings, name)) for name in Settings.__struct_fields__}
+
+
+def every_setting() -> list[tuple[str, str]]:
+    """List the settings with what each means."""
+    found = msgspec.inspect.type_info(Settings)
+    assert isinstance(found, msgspec.inspect.StructType)
+    meanings = []
+    for field in found.fields:
+        assert isinstance(field.type, msgspec.inspect.Metadata)
+        meanings.append((field.name, str((field.type.extra_json_schema or {}).get("description", ""))))
+    return meanings

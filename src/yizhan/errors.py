@@ -76,6 +76,26 @@ class RequestTimeout(BadRequest):
     status = 408
 
 
+class BadHttp(BadRequest):
+    """What came is not HTTP/1.1, or could be understood in two ways."""
+
+    code = "bad_http"
+
+
+class HeadersTooLarge(BadHttp):
+    """The start line and headers are over the limits in the settings."""
+
+    code = "headers_too_large"
+    status = 431
+
+
+class CallerGone(BadRequest):
+    """The caller left before its request was whole; nobody reads this."""
+
+    code = "caller_gone"
+    status = 499
+
+
 class NoSuchRoute(BadRequest):
     """No route of that path."""
 
@@ -238,6 +258,62 @@ class UpstreamTruncated(UpstreamFailed):
     """The upstream's answer broke off after it had begun."""
 
     code = "upstream_truncated"
+
+
+# -- the back office ---------------------------------------------------------------------------------------------------
+
+
+class NotSignedIn(StationError):
+    """The route is for people who have signed in."""
+
+    code = "not_signed_in"
+    status = 401
+    kind = "authentication_error"
+
+
+class SignInFailed(NotSignedIn):
+    """Wrong name or password; which of them is not said."""
+
+    code = "sign_in_failed"
+
+
+class CsrfMissing(StationError):
+    """A change asked for with a cookie came without the token that only our own pages know."""
+
+    code = "csrf_token_missing"
+    status = 403
+    kind = "permission_error"
+
+
+class NotPermitted(StationError):
+    """The route is for people of a higher role."""
+
+    code = "not_permitted"
+    status = 403
+    kind = "permission_error"
+
+
+class NotFound(BadRequest):
+    """Nothing of that name or id, or nothing this person may know of."""
+
+    code = "not_found"
+    status = 404
+
+
+class AlreadyThere(BadRequest):
+    """The name is taken."""
+
+    code = "already_exists"
+    status = 409
+
+
+class TooManyAttempts(StationError):
+    """Too many failed sign-ins of one name; later is fine."""
+
+    code = "too_many_attempts"
+    status = 429
+    kind = "rate_limit_error"
+    retry = True
 
 
 def every_error() -> list[type[StationError]]:

@@ -45,17 +45,17 @@ class Money(int):
 
     def __add__(self, other: Any) -> Money:
         if not isinstance(other, Money):
-            return NotImplemented
+            raise TypeError("money is added to money only")  # NotImplemented would let int's own addition step in
         return Money(int.__add__(self, other))
 
     def __radd__(self, other: Any) -> Money:
         if type(other) is int and other == 0:  # so that sum() works
             return self
-        return NotImplemented
+        raise TypeError("money is added to money only")
 
     def __sub__(self, other: Any) -> Money:
         if not isinstance(other, Money):
-            return NotImplemented
+            raise TypeError("money is subtracted from money only")
         return Money(int.__sub__(self, other))
 
     def __rsub__(self, other: Any) -> NoReturn:
@@ -63,7 +63,7 @@ class Money(int):
 
     def __mul__(self, other: Any) -> Money:
         if type(other) is not int:
-            return NotImplemented
+            raise TypeError("money is multiplied by whole numbers only")
         return Money(int.__mul__(self, other))
 
     __rmul__ = __mul__

@@ -49,6 +49,12 @@ class Truncated(TransferFailed):
     phase = "body"
 
 
+class TooLong(TransferFailed):
+    """The answer is longer than whoever reads it whole allows."""
+
+    phase = "body"
+
+
 class TooSlow(TransferFailed):
     """A deadline passed. ``phase`` is set on the instance: connect, first_byte, idle or total."""
 
