@@ -265,7 +265,7 @@ class Connection(asyncio.Protocol):
 
     def _stop_upload(self) -> None:
         """The answer has begun; if the request has not left yet, its rest never does."""
-        if self._rest is not None or self._uploading or self._write_paused:
+        if self._rest is not None or self._uploading or self._transport.get_write_buffer_size():
             self._rest = None
             self._uploading = False
             self._keep = False
