@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import MediaType, Request, Response, Router, get
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from yizhan.errors import BadRequest, NotFound
 from yizhan.web.access import PUBLIC
@@ -32,7 +32,7 @@ DOCS_POLICY = (
 PAGE_POLICY = (
     "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-Language = Annotated[str, Parameter(description="`en` or `zh`", pattern="^(en|zh)$")]
+Language = Annotated[str, QueryParameter(description="`en` or `zh`", pattern="^(en|zh)$")]
 
 _HEAD = (
     '<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -88,7 +88,7 @@ def docs(office: GivenOffice, lang: Language = "en") -> Response[str]:
 
 
 @get("/static/{name:path}", opt=PUBLIC, sync_to_thread=True)
-def static(name: str, request: Request[Any, Any, Any]) -> Response[bytes]:
+def static(name: FromPath[str], request: Request[Any, Any, Any]) -> Response[bytes]:
     """Give one of the files of our own pages; only those that are listed."""
     name = name.removeprefix("/")
     if name not in FILES:
