@@ -228,10 +228,14 @@ class Station:
                 break
             if line.startswith("{"):
                 said |= json.loads(line)
+                if said.get("waiting"):
+                    break
                 if "url" in said:
                     return said
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        self._process = None
         raise StationFailed(f"it did not become ready; {self._said()}")
 
     def _said(self) -> str:

@@ -71,7 +71,8 @@ async def serving(script: Script, *, tls: ssl.SSLContext | None = None) -> Async
         try:
             await script(reader, writer)
             writer.close()
-        except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError):
+        except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, asyncio.CancelledError, RuntimeError):
+            # uvloop says RuntimeError where a peer has just gone
             writer.transport.abort()
         finally:
             tasks.discard(task)

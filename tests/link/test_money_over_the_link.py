@@ -123,6 +123,22 @@ def test_money_held_by_a_silent_gateway_gives_503_and_not_402(town: Town) -> Non
     run(scenario())
 
 
+def test_a_gateway_that_hangs_up_when_asked_is_not_taken_for_empty(town: Town) -> None:
+    async def scenario() -> None:
+        wallet_id = town.add_user("ann", usd=TWENTY)
+        holder, other = await Peer.hello(town, "holder"), await Peer.hello(town, "other")
+        await holder.say(m.Borrow(1, wallet_id, 20 * int(PRICE), 0, 0, 0))
+        await holder.heard(m.Lent)
+        await other.say(m.Borrow(1, wallet_id, 1, 0, 0, 0))
+        await holder.heard(m.Recall)
+        holder.close()
+        answer = await other.heard(m.Lent)
+        assert (answer.short, answer.unsure) == (1, True)
+        other.close()
+
+    run(scenario())
+
+
 def test_one_recall_at_a_time_and_first_come_first_served(town: Town) -> None:
     async def scenario() -> None:
         wallet_id = town.add_user("ann", usd=TWENTY)

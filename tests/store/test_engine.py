@@ -95,7 +95,7 @@ def test_threads_writing_at_once_all_get_their_turn(database: Database) -> None:
         assert c.execute(select(counters.c.value)).scalar_one() == 60
 
 
-def test_commits_of_sqlite_are_on_the_disk_when_they_return(tmp_path: Path, migrated_file: Path) -> None:
+def test_commits_of_sqlite_are_on_the_disk_when_they_return(migrated_file: Path) -> None:
     database = Database(f"sqlite:///{migrated_file}")
     with database.write() as c:
         assert c.execute(text("PRAGMA synchronous")).scalar_one() == 2
@@ -104,7 +104,15 @@ def test_commits_of_sqlite_are_on_the_disk_when_they_return(tmp_path: Path, migr
     database.close()
 
 
-def test_a_database_another_process_keeps_locked_is_busy(tmp_path: Path, migrated_file: Path) -> None:
+def test_a_write_that_need_not_last_does_not_wait_and_the_next_one_does(migrated_file: Path) -> None:
+    database = Database(f"sqlite:///{migrated_file}")
+    for durable, level in ((False, 1), (True, 2), (True, 2), (False, 1)):
+        with database.write(durable=durable) as c:
+            assert c.execute(text("PRAGMA synchronous")).scalar_one() == level
+    database.close()
+
+
+def test_a_database_another_process_keeps_locked_is_busy(migrated_file: Path) -> None:
     url = f"sqlite:///{migrated_file}?timeout=0.05"
     other, database = Database(url), Database(url)
     with other.write() as holding:

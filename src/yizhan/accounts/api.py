@@ -6,15 +6,15 @@ from typing import Annotated
 
 import msgspec
 from litestar import Controller, get, patch, post
-from litestar.params import Parameter
+from litestar.params import JSONBody, Parameter
 from sqlalchemy import Connection
 
 from yizhan.accounts import queries, service
-from yizhan.accounts.password import Doorkeeper
+from yizhan.accounts.password import GivenDoorkeeper
 from yizhan.accounts.service import UserView
-from yizhan.web.access import ADMIN, USER, Person, Role, own_or_admin
+from yizhan.web.access import ADMIN, USER, Role, own_or_admin
+from yizhan.web.given import GivenOffice, GivenPerson
 from yizhan.web.listing import Listing, PageSize
-from yizhan.web.office import Office
 
 After = Annotated[int, Parameter(ge=0, description="Only ids above this one; `next` of the page before")]
 
@@ -44,7 +44,9 @@ class UserController(Controller):
     tags = ("users",)
 
     @post(opt=ADMIN, summary="Add a user", operation_id="add_user")
-    async def add(self, data: NewUser, office: Office, person: Person, doorkeeper: Doorkeeper) -> UserView:
+    async def add(
+        self, data: JSONBody[NewUser], office: GivenOffice, person: GivenPerson, doorkeeper: GivenDoorkeeper
+    ) -> UserView:
         """Add a user with an empty wallet. Only an owner adds admins and owners."""
         service.check_name(data.name)
         service.check_password(data.password)
@@ -62,20 +64,25 @@ class UserController(Controller):
         return await office.change(add, by=person, action="user.add", target=data.name, detail=detail)
 
     @get(opt=ADMIN, summary="List users", operation_id="list_users")
-    async def list(self, office: Office, after: After = 0, limit: PageSize = 100) -> Listing[UserView]:
+    async def list(self, office: GivenOffice, after: After = 0, limit: PageSize = 100) -> Listing[UserView]:
         """List users with their balances, oldest first."""
         found = await office.read(lambda c: service.list_views(c, after=after, limit=limit))
         return Listing(data=found, next=str(found[-1].id) if len(found) == limit else None)
 
     @get("/{name:str}", opt=USER, summary="Show a user", operation_id="show_user")
-    async def show(self, name: str, office: Office, person: Person) -> UserView:
+    async def show(self, name: str, office: GivenOffice, person: GivenPerson) -> UserView:
         """Show a user with balance and available money. Users see themselves only."""
         own_or_admin(person, owner=name, what="user")
         return await office.read(lambda c: service.show(c, name))
 
     @patch("/{name:str}", opt=ADMIN, summary="Change a user", operation_id="change_user")
     async def change(
-        self, name: str, data: UserChange, office: Office, person: Person, doorkeeper: Doorkeeper
+        self,
+        name: str,
+        data: JSONBody[UserChange],
+        office: GivenOffice,
+        person: GivenPerson,
+        doorkeeper: GivenDoorkeeper,
     ) -> UserView:
         """Change role, status, price group or password. Disabling also stops the user's keys, everywhere at once."""
         fields: dict[str, object] = {}

@@ -6,15 +6,16 @@ from typing import Annotated
 
 import msgspec
 from litestar import Controller, get, patch, post
+from litestar.params import JSONBody
 from sqlalchemy import Connection
 
 from yizhan.accounts import keys
 from yizhan.accounts.keys import KeyView
 from yizhan.accounts.secret import new_key
 from yizhan.errors import NotFound, NotPermitted
-from yizhan.web.access import USER, Person, own_or_admin
+from yizhan.web.access import USER, own_or_admin
+from yizhan.web.given import GivenOffice, GivenPerson
 from yizhan.web.listing import Listing
-from yizhan.web.office import Office
 
 Title = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
@@ -52,7 +53,7 @@ class KeyController(Controller):
     tags = ("keys",)
 
     @post("/users/{name:str}/keys", opt=USER, summary="Make a key", operation_id="add_key")
-    async def add(self, name: str, data: NewKey, office: Office, person: Person) -> MadeKey:
+    async def add(self, name: str, data: JSONBody[NewKey], office: GivenOffice, person: GivenPerson) -> MadeKey:
         """Make a key on a user's wallet. The answer holds the secret; nobody can show it again."""
         own_or_admin(person, owner=name, what="user")
         if data.group is not None and not person.may("admin"):
@@ -80,13 +81,13 @@ class KeyController(Controller):
         return MadeKey(id=added, key=secret, user=name, title=data.title)
 
     @get("/users/{name:str}/keys", opt=USER, summary="List a user's keys", operation_id="list_keys")
-    async def list(self, name: str, office: Office, person: Person) -> Listing[KeyView]:
+    async def list(self, name: str, office: GivenOffice, person: GivenPerson) -> Listing[KeyView]:
         """List a user's keys, without their secrets."""
         own_or_admin(person, owner=name, what="user")
         return Listing(data=await office.read(lambda c: [keys.view(row) for row in keys.list_keys(c, owner=name)]))
 
     @patch("/keys/{key_id:int}", opt=USER, summary="Change a key", operation_id="change_key")
-    async def change(self, key_id: int, data: KeyChange, office: Office, person: Person) -> KeyView:
+    async def change(self, key_id: int, data: JSONBody[KeyChange], office: GivenOffice, person: GivenPerson) -> KeyView:
         """Rename, disable, enable or limit a key; in force on every worker within a second."""
         fields = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not msgspec.UNSET}
         now_ms = office.clock.now_ms()

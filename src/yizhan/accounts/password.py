@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from anyio import CapacityLimiter, to_thread
+from litestar.di import NamedDependency
 from pwdlib import PasswordHash
 
 from yizhan.clock import Clock
@@ -56,3 +57,6 @@ class Doorkeeper:
             del self._failed[next(iter(self._failed))]
         self._failed[name] = [*failures, self._clock.monotonic()]
         return False
+
+
+GivenDoorkeeper = NamedDependency[Doorkeeper]

@@ -7,13 +7,15 @@ from typing import Any
 import msgspec
 from litestar import Controller, Request, Response, get, post
 from litestar.datastructures import Cookie
+from litestar.params import JSONBody
 
 from yizhan.accounts import queries
 from yizhan.accounts.authentication import COOKIE, csrf_of
-from yizhan.accounts.password import LONGEST, Doorkeeper
+from yizhan.accounts.password import LONGEST, GivenDoorkeeper
 from yizhan.accounts.secret import new_session
 from yizhan.errors import SignInFailed
 from yizhan.web.access import PUBLIC, USER, Person
+from yizhan.web.given import GivenOffice, GivenPerson
 from yizhan.web.office import Office
 
 SESSION_S = 7 * 24 * 3600
@@ -49,7 +51,9 @@ class SessionController(Controller):
     tags = ("sessions",)
 
     @post("/login", opt=PUBLIC, summary="Sign in", operation_id="login", status_code=200)
-    async def login(self, data: SignIn, office: Office, doorkeeper: Doorkeeper) -> Response[Session]:
+    async def login(
+        self, data: JSONBody[SignIn], office: GivenOffice, doorkeeper: GivenDoorkeeper
+    ) -> Response[Session]:
         """Begin a session of seven days. The answer carries it as a token and sets it as a cookie."""
         row = await office.read(lambda c: queries.who_signs_in(c, data.name))
         known = row.password_hash if row is not None else None
@@ -74,7 +78,9 @@ class SessionController(Controller):
         return Response(session, cookies=[_cookie(office, token, SESSION_S)])
 
     @post("/logout", opt=USER, summary="Sign out", operation_id="logout", status_code=200)
-    async def logout(self, request: Request[Person, Any, Any], office: Office, person: Person) -> Response[Me]:
+    async def logout(
+        self, request: Request[Person, Any, Any], office: GivenOffice, person: GivenPerson
+    ) -> Response[Me]:
         """End the session this request came with."""
         token_hash = office.seal.hash_key(request.auth.token)
         await office.change(
@@ -86,7 +92,7 @@ class SessionController(Controller):
         return Response(Me(name=person.name, role=person.role), cookies=[_cookie(office, "", 0)])
 
     @get("/me", opt=USER, summary="Who am I", operation_id="me")
-    async def me(self, person: Person) -> Me:
+    async def me(self, person: GivenPerson) -> Me:
         """Say whom the request was recognised as."""
         return Me(name=person.name, role=person.role)
 

@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, delete, get, patch, post
-from litestar.params import Parameter
+from litestar.params import JSONBody, Parameter
 
 from yizhan.channels import queries, service, trial
 from yizhan.channels.service import ChannelView
 from yizhan.channels.trial import Trial
 from yizhan.errors import BadRequest
-from yizhan.web.access import ADMIN, Person
+from yizhan.web.access import ADMIN
+from yizhan.web.given import GivenOffice, GivenPerson
 from yizhan.web.listing import Listing, PageSize
 from yizhan.web.office import Office
 
@@ -63,7 +64,7 @@ class ChannelController(Controller):
     tags = ("channels",)
 
     @post(opt=ADMIN, summary="Add a channel", operation_id="add_channel")
-    async def add(self, data: NewChannel, office: Office, person: Person) -> ChannelView:
+    async def add(self, data: JSONBody[NewChannel], office: GivenOffice, person: GivenPerson) -> ChannelView:
         """Add a way to an upstream; in force on every worker within a second. Its keys are sealed at once."""
         fields = _fields(msgspec.structs.asdict(data), office)
         now_ms = office.clock.now_ms()
@@ -76,19 +77,21 @@ class ChannelController(Controller):
         )
 
     @get(opt=ADMIN, summary="List channels", operation_id="list_channels")
-    async def list(self, office: Office, after: After = 0, limit: PageSize = 100) -> Listing[ChannelView]:
+    async def list(self, office: GivenOffice, after: After = 0, limit: PageSize = 100) -> Listing[ChannelView]:
         """List channels, oldest first."""
         rows = await office.read(lambda c: queries.list_channels(c, after=after, limit=limit))
         found = [service.view(row, office.seal) for row in rows]
         return Listing(data=found, next=str(found[-1].id) if len(found) == limit else None)
 
     @get("/{channel:str}", opt=ADMIN, summary="Show a channel", operation_id="show_channel")
-    async def show(self, channel: str, office: Office) -> ChannelView:
+    async def show(self, channel: str, office: GivenOffice) -> ChannelView:
         """Show a channel, found by name or id, with the tails of its keys."""
         return service.view(await office.read(lambda c: queries.find_channel(c, channel)), office.seal)
 
     @patch("/{channel:str}", opt=ADMIN, summary="Change a channel", operation_id="change_channel")
-    async def change(self, channel: str, data: ChannelChange, office: Office, person: Person) -> ChannelView:
+    async def change(
+        self, channel: str, data: JSONBody[ChannelChange], office: GivenOffice, person: GivenPerson
+    ) -> ChannelView:
         """Change, disable or enable a channel; in force on every worker within a second."""
         given = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not UNSET}
         fields = _fields(given, office)
@@ -102,7 +105,7 @@ class ChannelController(Controller):
         )
 
     @delete("/{channel:str}", opt=ADMIN, summary="Remove a channel", operation_id="remove_channel", status_code=200)
-    async def remove(self, channel: str, office: Office, person: Person) -> ChannelView:
+    async def remove(self, channel: str, office: GivenOffice, person: GivenPerson) -> ChannelView:
         """Remove a channel and its keys; answers with what it was. Requests that run on it end as they would."""
         now_ms = office.clock.now_ms()
         return await office.change(
@@ -113,7 +116,7 @@ class ChannelController(Controller):
         )
 
     @post("/{channel:str}/test", opt=ADMIN, summary="Test a channel", operation_id="test_channel", status_code=200)
-    async def test(self, channel: str, office: Office, model: str | None = None) -> Trial:
+    async def test(self, channel: str, office: GivenOffice, model: str | None = None) -> Trial:
         """Ask the upstream for one token, for real; it may cost the operator that token. Nothing is billed to users."""
         row = await office.read(lambda c: queries.find_channel(c, channel))
         if model is not None and model not in row.models:

@@ -164,36 +164,29 @@ class Client:
         return connection
 
 
-@lru_cache(maxsize=4096)
-def _may_send(name: bytes) -> bool:
-    return _NAME.fullmatch(name) is not None and name not in _OURS
+@lru_cache(maxsize=1024)
+def _names_host(names: tuple[bytes, ...]) -> bool:
+    """Check the names of a request's headers, mostly the same ones, and say whether the host is among them."""
+    for name in names:
+        if _NAME.fullmatch(name) is None or name in _OURS:
+            raise ValueError(f"the header {name!r} is no lower-case name, or the client's own business")
+    return b"host" in names
 
 
 def request_head(method: bytes, target: bytes, headers: Headers, *, host: bytes, size: int | None) -> bytes:
     """Write a request's head; ``size`` None means chunks. Raises ValueError for what could split a request in two."""
-    named = False
-    lines = 2
-    parts = [method, b" ", target, b" HTTP/1.1\r\n"]
-    for name, value in headers:
-        if not _may_send(name):
-            raise ValueError(f"the header {name!r} is no lower-case name, or the client's own business")
-        named = named or name == b"host"
-        lines += 1
-        parts += (name, b": ", value, b"\r\n")
-    if not named:
-        parts += (b"host: ", host, b"\r\n")
-        lines += 1
-    if size is None:
-        parts.append(b"transfer-encoding: chunked\r\n\r\n")
-        lines += 1
-    elif size or method not in _BODYLESS:
-        parts.append(b"content-length: %d\r\n\r\n" % size)
-        lines += 1
-    else:
-        parts.append(b"\r\n")
-    head = b"".join(parts)
-    if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head:
-        raise ValueError("the request holds line breaks")
     if _TARGET.fullmatch(target) is None or not method.isalpha() or method == b"CONNECT":
         raise ValueError("the request line cannot be read")
+    lines = [b"%b %b HTTP/1.1\r\n" % (method, target)]
+    if not _names_host(tuple([name for name, _ in headers])):
+        lines.append(b"host: %b\r\n" % host)
+    lines += [b"%b: %b\r\n" % header for header in headers]
+    if size is None:
+        lines.append(b"transfer-encoding: chunked\r\n")
+    elif size or method not in _BODYLESS:
+        lines.append(b"content-length: %d\r\n" % size)
+    lines.append(b"\r\n")
+    head = b"".join(lines)
+    if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b"\0" in head:
+        raise ValueError("the request holds line breaks")
     return head

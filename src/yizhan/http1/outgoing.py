@@ -109,7 +109,9 @@ class Connection(asyncio.Protocol):
         self._keep = True
         self._fault = None
         self._uploading = streamed
-        if len(body) <= _ONE_WRITE:
+        if self._transport.is_closing():  # it died in this very turn of the loop; nobody was told yet
+            self._lost(None)
+        elif len(body) <= _ONE_WRITE:
             self._transport.write(head + body if body else head)
         else:
             self._transport.write(head)
@@ -118,7 +120,7 @@ class Connection(asyncio.Protocol):
 
     def write(self, piece: bytes) -> None:
         """Send a piece of a streamed body, framing included."""
-        if self._uploading:
+        if self._uploading and not self._transport.is_closing():
             self._transport.write(piece)
 
     def end(self) -> None:
@@ -132,7 +134,7 @@ class Connection(asyncio.Protocol):
             await self._drain
 
     def _write_rest(self) -> None:
-        while self._rest is not None and not self._write_paused and not self.closed:
+        while self._rest is not None and not self._write_paused and not self._transport.is_closing():
             piece, rest = self._rest[:_SLICE], self._rest[_SLICE:]
             self._rest = rest or None
             if self.answer is not None:
@@ -274,7 +276,8 @@ class Connection(asyncio.Protocol):
         self.answer = None
         self._stage = _IDLE
         self.used = True
-        self.resume_reading()  # idle connections listen for their end
+        if not self._reading:
+            self.resume_reading()  # idle connections listen for their end
         if self._keep and not self._transport.is_closing():
             self._home.release(self)
         else:
@@ -328,11 +331,11 @@ class Connection(asyncio.Protocol):
     # -- backpressure --------------------------------------------------------------------------------------------------
 
     def pause_reading(self) -> None:
-        if self._reading and not self.closed:
+        if self._reading and not self._transport.is_closing():
             self._reading = False
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if not self._reading and not self.closed:
+        if not self._reading and not self._transport.is_closing():
             self._reading = True
             self._transport.resume_reading()

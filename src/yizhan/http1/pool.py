@@ -71,6 +71,7 @@ class Pool:
         while True:
             if stable.open < self._origin_max:
                 stable.open += 1
+                self._stables.setdefault(stable.key, stable)  # its last connection may have closed meanwhile
                 return None
             if len(stable.waiters) >= self._waiters_max:
                 raise ConnectFailed("too many requests wait for a connection to this upstream")

@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, get, put
+from litestar.params import JSONBody
 from sqlalchemy import Row
 
 from yizhan.errors import BadRequest
 from yizhan.prices import queries, service
-from yizhan.web.access import ADMIN, Person
+from yizhan.web.access import ADMIN
+from yizhan.web.given import GivenOffice, GivenPerson
 from yizhan.web.listing import Listing, PageSize
-from yizhan.web.office import Office
 
 Tokens = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
 UNSET = msgspec.UNSET
@@ -58,12 +59,12 @@ class GroupController(Controller):
     tags = ("groups",)
 
     @get(opt=ADMIN, summary="List price groups", operation_id="list_groups")
-    async def list(self, office: Office) -> Listing[GroupView]:
+    async def list(self, office: GivenOffice) -> Listing[GroupView]:
         """List the price groups."""
         return Listing(data=[_group(row) for row in await office.read(queries.list_groups)])
 
     @put("/{name:str}", opt=ADMIN, summary="Set a price group", operation_id="set_group")
-    async def set(self, name: str, data: GroupChange, office: Office, person: Person) -> GroupView:
+    async def set(self, name: str, data: JSONBody[GroupChange], office: GivenOffice, person: GivenPerson) -> GroupView:
         """Add or change a price group; in force on every worker within a second."""
         if not 1 <= len(name) <= 64 or not name.isprintable():
             raise BadRequest("A group's name has 1 to 64 printable characters.", param="name")
@@ -86,13 +87,13 @@ class ModelController(Controller):
     tags = ("models",)
 
     @get(opt=ADMIN, summary="List models", operation_id="list_models")
-    async def list(self, office: Office, after: str = "", limit: PageSize = 100) -> Listing[ModelView]:
+    async def list(self, office: GivenOffice, after: str = "", limit: PageSize = 100) -> Listing[ModelView]:
         """List what is known of models, by name."""
         found = [_model(row) for row in await office.read(lambda c: queries.list_models(c, after=after, limit=limit))]
         return Listing(data=found, next=found[-1].name if len(found) == limit else None)
 
     @put("/{model:path}", opt=ADMIN, summary="Set a model's limits", operation_id="set_model")
-    async def set(self, model: str, data: ModelChange, office: Office, person: Person) -> ModelView:
+    async def set(self, model: str, data: JSONBody[ModelChange], office: GivenOffice, person: GivenPerson) -> ModelView:
         """Set a model's context window and output limit; in force on every worker within a second."""
         name = model.removeprefix("/")
         service.check_model(name)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 
+RELAXED = "yizhan_relaxed"  # an execution option: this transaction need not be on the disk when it returns
 BUSY_TIMEOUT_S = 5.0  # `?timeout=` in the URL takes its place
 
 
@@ -60,4 +61,8 @@ def _begin(connection: Connection) -> None:
 
 
 def _begin_immediate(connection: Connection) -> None:
+    wanted = "NORMAL" if connection.get_execution_options().get(RELAXED) else "FULL"
+    if connection.info.get("synchronous", "FULL") != wanted:  # it cannot be changed within a transaction
+        connection.exec_driver_sql(f"PRAGMA synchronous = {wanted}")
+        connection.info["synchronous"] = wanted
     connection.exec_driver_sql("BEGIN IMMEDIATE")  # a read lock that is upgraded later can fail at any statement

@@ -6,16 +6,16 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Controller, get, post
-from litestar.params import Parameter
+from litestar.params import JSONBody, Parameter
 from sqlalchemy import Connection, Row
 
 from yizhan.billing import ledger, verify
 from yizhan.errors import BadRequest
 from yizhan.money import Money
 from yizhan.topups import queries
-from yizhan.web.access import ADMIN, USER, Person
+from yizhan.web.access import ADMIN, USER
+from yizhan.web.given import GivenOffice, GivenPerson
 from yizhan.web.listing import Listing, PageSize
-from yizhan.web.office import Office
 
 Before = Annotated[int | None, Parameter(ge=1, description="Only ids below this one; `next` of the page before")]
 
@@ -58,7 +58,7 @@ class TopupController(Controller):
     tags = ("topups",)
 
     @post(opt=ADMIN, summary="Top up a wallet", operation_id="add_topup")
-    async def add(self, data: NewTopup, office: Office, person: Person) -> Topup:
+    async def add(self, data: JSONBody[NewTopup], office: GivenOffice, person: GivenPerson) -> Topup:
         """Credit a user. Refused requests of that user are served again at once."""
         amount = _amount(data.usd)
         now_ms = office.clock.now_ms()
@@ -87,7 +87,13 @@ class TopupController(Controller):
 
     @get(opt=USER, summary="List top-ups", operation_id="list_topups")
     async def list(
-        self, office: Office, person: Person, *, user: str | None = None, before: Before = None, limit: PageSize = 100
+        self,
+        office: GivenOffice,
+        person: GivenPerson,
+        *,
+        user: str | None = None,
+        before: Before = None,
+        limit: PageSize = 100,
     ) -> Listing[TopupView]:
         """List top-ups, newest first. Users see their own only."""
         whose = user if person.may("admin") else person.name
@@ -103,7 +109,7 @@ class LedgerController(Controller):
     tags = ("ledger",)
 
     @get("/verify", opt=ADMIN, summary="Prove the books", operation_id="verify_ledger")
-    async def verify(self, office: Office) -> dict[str, Any]:
+    async def verify(self, office: GivenOffice) -> dict[str, Any]:
         """Check that entries sum to zero, wallets equal their entries, and every charge is booked once."""
         report = await office.read(verify.verify)
         shown: dict[str, Any] = msgspec.to_builtins(report)

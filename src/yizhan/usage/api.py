@@ -9,9 +9,9 @@ from litestar.params import Parameter
 
 from yizhan.usage import queries, service
 from yizhan.usage.service import UsageView
-from yizhan.web.access import ADMIN, USER, Person
+from yizhan.web.access import ADMIN, USER
+from yizhan.web.given import GivenOffice, GivenPerson
 from yizhan.web.listing import Listing, PageSize
-from yizhan.web.office import Office
 
 _DAY_MS = 86_400_000
 Since = Annotated[str | None, Parameter(description="ISO 8601, or so long ago: `90s`, `15m`, `1h`, `7d`")]
@@ -27,8 +27,8 @@ class UsageController(Controller):
     @get("/usage", opt=USER, summary="List requests", operation_id="list_usage")
     async def list(
         self,
-        office: Office,
-        person: Person,
+        office: GivenOffice,
+        person: GivenPerson,
         *,
         user: str | None = None,
         since: Since = None,
@@ -49,7 +49,7 @@ class UsageController(Controller):
         return Listing(data=found, next=service.cursor(found[-1]) if len(found) == limit else None)
 
     @get("/figures", opt=ADMIN, summary="Count the station", operation_id="figures")
-    async def figures(self, office: Office) -> dict[str, int]:
+    async def figures(self, office: GivenOffice) -> dict[str, int]:
         """Count users, keys, channels, money, and the requests of the last 24 hours."""
         since_ms = office.clock.now_ms() - _DAY_MS
         return await office.read(lambda c: queries.figures(c, since_ms=since_ms))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
 from litestar import Litestar, Router
+from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 
@@ -29,6 +31,12 @@ TAGS = {
     "ledger": "The books.",
     "usage": "What was asked and what it cost.",
 }
+ERRORS = {
+    "400": "The request cannot be understood, or asks for what is not allowed",
+    "401": "Not signed in",
+    "403": "Your role does not permit it",
+}
+_ERROR = {"$ref": "#/components/schemas/ErrorAnswer"}
 _WORDS = frozenset({"summary", "description"})
 
 
@@ -51,15 +59,28 @@ def described(admin: Router) -> dict[str, Schema]:
         use_handler_docstrings=True,
     )
     # An app of its own: never served, it only lets the framework read the routes.
-    schema: Schema = Litestar(
-        route_handlers=[relay_router(), admin], openapi_config=config, logging_config=None
-    ).openapi_schema.to_schema()
+    app = Litestar(
+        route_handlers=[relay_router(), admin],
+        dependencies={name: Provide(_nobody(), sync_to_thread=False) for name in ("office", "person", "doorkeeper")},
+        openapi_config=config,
+        logging_config=None,
+    )
+    schema: Schema = app.openapi_schema.to_schema()
     schema["servers"] = [{"url": "/"}]
+    chat = schema["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]["content"]
+    chat["text/event-stream"] = {"schema": {"type": "string"}}
     for operation in operations(schema):
         asked = ASKED.get(operation["operationId"])
         if asked is not None:
             operation["requestBody"]["content"]["application/json"]["example"] = asked
+        for status, text in (ERRORS if "security" not in operation else {"400": ERRORS["400"]}).items():
+            operation["responses"][status] = {"description": text, "content": {"application/json": {"schema": _ERROR}}}
     return {"en": schema, "zh": translated(schema)}
+
+
+def _nobody() -> Callable[[], None]:
+    """Stand in for what handlers are given by the app that serves; each name must have a function of its own."""
+    return lambda: None
 
 
 def operations(schema: Schema) -> list[Schema]:

@@ -15,6 +15,7 @@ from litestar.params import Parameter
 
 from yizhan.errors import BadRequest, NotFound
 from yizhan.web.access import PUBLIC
+from yizhan.web.given import GivenOffice
 from yizhan.web.office import Office
 
 STATIC = Path(__file__).parent / "static"
@@ -73,14 +74,14 @@ def pages(describe: Callable[[], dict[str, dict[str, Any]]]) -> Router:
 
 
 @get("/", opt=PUBLIC, sync_to_thread=False)
-def landing(request: Request[Any, Any, Any], office: Office) -> Response[str]:
+def landing(request: Request[Any, Any, Any], office: GivenOffice) -> Response[str]:
     """Say what this is and where to go on."""
     base = office.settings.public_url.rstrip("/") or str(request.base_url).rstrip("/")
     return _page(LANDING, PAGE_POLICY, office, lang="en", base=html.escape(base))
 
 
 @get("/docs/api", opt=PUBLIC, sync_to_thread=False)
-def docs(office: Office, lang: Language = "en") -> Response[str]:
+def docs(office: GivenOffice, lang: Language = "en") -> Response[str]:
     """Show the API reference, in which requests can be tried."""
     title = "接口文档 · 驿站" if lang == "zh" else "API reference · Yizhan"
     return _page(DOCS, DOCS_POLICY, office, lang=lang, title=title, scalar=SCALAR)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from litestar import Router, get, post
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody
 
 TAG = "relay"
 Sampling = Annotated[float, msgspec.Meta(ge=0, le=2)]
@@ -129,7 +130,7 @@ OPEN = {"role": "public"}
     responses=ERRORS,
     sync_to_thread=False,
 )
-def chat(data: ChatRequest) -> ChatAnswer:
+def chat(data: JSONBody[ChatRequest]) -> ChatAnswer:
     """Answer a chat, whole or as a stream. OpenAI's own SDKs work with `base_url` and `api_key` changed."""
     raise NotImplementedError
 
