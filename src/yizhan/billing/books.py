@@ -76,6 +76,10 @@ class DatabaseBooks:
         with self._database.read() as c:
             return list(c.execute(query).scalars())
 
+    def leave_unresolved(self, *, journal: str) -> None:
+        with self._database.write(urgent=True) as c:
+            leases.leave_unresolved(c, journal=journal)
+
     def take_in(self, *, journal: str, offset: int, data: bytes | memoryview) -> int:
         try:
             with self._database.write(urgent=True) as c:

@@ -7,6 +7,7 @@ taken in, may hold money: then the answer is ``unsure``, and the caller gets a 5
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Mapping
 
@@ -14,14 +15,18 @@ from yizhan.link import messages as m
 from yizhan.link.ports import Books
 from yizhan.link.session import Session
 
+log = logging.getLogger(__name__)
+
 
 class Lending:
     """Answers ``Borrow``."""
 
-    def __init__(self, books: Books, sessions: Mapping[str, Session], *, recall_s: float) -> None:
+    def __init__(self, books: Books, sessions: Mapping[str, Session], *, recall_s: float, absent_s: float) -> None:
         self._books = books
         self._sessions = sessions
         self._recall_s = recall_s
+        self._absent_s = absent_s
+        self._missed: dict[str, float] = {}  # journals that hold money and are not connected → since when we know
         self._lines: dict[int, deque[asyncio.Future[None]]] = {}  # wallets of which money is being recalled
 
     def at_once(self, session: Session, asked: m.Borrow) -> m.Lent | None:
@@ -72,6 +77,7 @@ class Lending:
         """Have everybody else give back; says whether all of them answered. What came back is noted by then."""
         holders = [journal for journal in self._books.holders(wallet_id=wallet_id) if journal != asker]
         reached = [self._sessions[journal] for journal in holders if journal in self._sessions]
+        holders = [journal for journal in holders if not self._given_up(journal)]
         questions = [session.ask(lambda n: m.Recall(n, wallet_id)) for session in reached]
         if not questions:
             return not holders
@@ -80,6 +86,22 @@ class Lending:
             question.cancel()
         answered = [question for question in done if question.result() is not None]
         return len(answered) == len(holders)
+
+    def _given_up(self, journal: str) -> bool:
+        """Say whether a holder has been away for so long that its money only comes back by an operator's decision.
+
+        Until then callers are told to try again, since a dead process's journal is taken in within seconds.
+        """
+        if journal in self._sessions:
+            self._missed.pop(journal, None)
+            return False
+        now = asyncio.get_running_loop().time()
+        if now - self._missed.setdefault(journal, now) < self._absent_s:
+            return False
+        del self._missed[journal]
+        self._books.leave_unresolved(journal=journal)
+        log.error("the journal %s is missing: what it was lent stays unresolved until an operator decides", journal)
+        return True
 
     def _lend(self, session: Session, asked: m.Borrow) -> m.Lent:
         loan = self._books.lend(
