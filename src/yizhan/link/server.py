@@ -247,17 +247,19 @@ class LinkServer:
         if record is None or not asked.need:
             return m.KeyOpened(asked.n, record, None)
         borrow = m.Borrow(0, record.wallet_id, asked.need, 0, 0, 0)
-        return m.KeyOpened(asked.n, record, self._lending.at_once(session, borrow))
+        lent = self._lending.at_once(session, borrow)
+        return m.KeyOpened(asked.n, record, None if lent is None or lent.short else lent)
 
     def _lent(self, session: Session, asked: m.Borrow) -> m.Lent | None:
         lent = self._lending.at_once(session, asked)
-        if lent is None:
-            self._work(session, self._lent_in_line(session, asked))
-        return lent
+        if lent is not None and not lent.short:
+            return lent
+        self._work(session, self._lent_in_line(session, asked, lent))
+        return None
 
-    async def _lent_in_line(self, session: Session, asked: m.Borrow) -> None:
+    async def _lent_in_line(self, session: Session, asked: m.Borrow, tried: m.Lent | None) -> None:
         try:
-            answer: m.FromControl = await self._lending.in_line(session, asked)
+            answer: m.FromControl = await self._lending.in_line(session, asked, tried)
         except Exception:
             log.exception("money could not be lent to %s", session.gateway)
             answer = m.Trouble(asked.n, "the books could not be asked")
