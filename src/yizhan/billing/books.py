@@ -69,7 +69,7 @@ class DatabaseBooks:
         )
 
     def lend(self, *, journal: str, wallet_id: int, need: int, burn: int, granted: int, returned: int) -> Loan:
-        with self._database.write(urgent=True) as c:
+        with self._database.write(urgent=True, durable=False) as c:
             return leases.lend(
                 c,
                 journal=journal,
@@ -83,7 +83,7 @@ class DatabaseBooks:
             )
 
     def take_back(self, *, journal: str, wallet_id: int, returned: int) -> None:
-        with self._database.write(urgent=True) as c:
+        with self._database.write(urgent=True, durable=False) as c:
             leases.take_back(c, journal=journal, wallet_id=wallet_id, returned=returned)
 
     def holders(self, *, wallet_id: int) -> list[str]:
