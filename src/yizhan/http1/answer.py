@@ -148,7 +148,12 @@ class Answer:
     async def head(self) -> None:
         """Wait for the head. Raises what ended the exchange before it; cancelling closes the connection."""
         if not self.status and not self.ended:
-            await self._wait()
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            except BaseException:
+                self.close()
+                raise
         if self.fault is not None and not self.status:
             raise self.fault
 

@@ -23,6 +23,9 @@ __all__ = ["Answer", "Client", "Origin", "Timeouts"]
 _OURS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"te", b"upgrade", b"expect"})
 _BODYLESS = frozenset({b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"})
 _REQUEST_LINE = re.compile(rb"(?!CONNECT )[A-Za-z]+ /[!-~]* HTTP/1\.1\r\n")
+_TARGETS_MAX = 1024
+_TARGET_BYTES_MAX = 200
+_request_lines: dict[tuple[bytes, bytes], bytes] = {}  # those seen before, checked
 _lines = WrittenLines(own=_OURS, refused=True)
 
 
@@ -156,9 +159,7 @@ class Client:
 
 def request_head(method: bytes, target: bytes, headers: Headers, *, host: bytes, size: int | None) -> bytes:
     """Write a request's head; ``size`` None means chunks. Raises ValueError for what could split a request in two."""
-    start = b"%b %b HTTP/1.1\r\n" % (method, target)
-    if _REQUEST_LINE.fullmatch(start) is None:
-        raise ValueError("the request line cannot be read")
+    start = _request_lines.get((method, target)) or _request_line(method, target)
     lines = b"".join([_lines[header] for header in headers])
     if not lines.startswith(b"host:") and b"\nhost:" not in lines:  # no line break but the lines' own passes
         start += b"host: %b\r\n" % host
@@ -167,3 +168,14 @@ def request_head(method: bytes, target: bytes, headers: Headers, *, host: bytes,
     if size or method not in _BODYLESS:
         return b"%b%bcontent-length: %d\r\n\r\n" % (start, lines, size)
     return b"%b%b\r\n" % (start, lines)
+
+
+def _request_line(method: bytes, target: bytes) -> bytes:
+    line = b"%b %b HTTP/1.1\r\n" % (method, target)
+    if _REQUEST_LINE.fullmatch(line) is None:
+        raise ValueError("the request line cannot be read")
+    if b"?" not in target and len(target) <= _TARGET_BYTES_MAX:  # a query may hold a key
+        if len(_request_lines) >= _TARGETS_MAX:
+            _request_lines.clear()
+        _request_lines[method, target] = line
+    return line

@@ -259,7 +259,8 @@ class Connection(asyncio.Protocol):
             self._server.on_error(error)
             self._fail(reply, InternalError("the station failed; this is its fault and has been logged"))
         finally:
-            reply.abort()  # does nothing when the answer is finished
+            if not reply.finished:
+                reply.abort()
             self._finish(request)
 
     def _fail(self, reply: Reply, error: StationError) -> None:
@@ -288,7 +289,7 @@ class Connection(asyncio.Protocol):
             self.hang_up(linger=not request.complete)
             return
         self._deadline = self._server.now + self._server.settings.keepalive_s
-        if not self.write_paused:  # else the next answer would be piled upon this one
+        if not self.write_paused and (self._ahead or self._read_paused):  # paused, answers would pile up
             self._next()
 
     def _next(self) -> None:

@@ -7,6 +7,8 @@ repaired.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from yizhan.http1.lines import BadFraming
 from yizhan.http1.message import Headers
 
@@ -52,7 +54,7 @@ def request_framing(headers: Headers, *, version_1_0: bool) -> tuple[int, bool, 
         length = CHUNKED
     return (
         length or 0,
-        not version_1_0 if connection is None else _keeps_alive(connection, version_1_0=version_1_0),
+        not version_1_0 if connection is None else _keeps_alive(connection, version_1_0),
         expect is not None and not version_1_0 and expect.lower() == b"100-continue",
     )
 
@@ -86,7 +88,7 @@ def answer_framing(
     if coding is not None:
         _only_chunked(coding, length=length, version_1_0=version_1_0)
         length = CHUNKED
-    keep = not version_1_0 if connection is None else _keeps_alive(connection, version_1_0=version_1_0)
+    keep = not version_1_0 if connection is None else _keeps_alive(connection, version_1_0)
     if to_head or status in {204, 304}:
         return 0, keep, None
     if length is None:
@@ -100,7 +102,8 @@ def _length(value: bytes) -> int:
     return int(value)
 
 
-def _keeps_alive(connection: bytes, *, version_1_0: bool) -> bool:
+@lru_cache(maxsize=64)  # everybody says the same few things
+def _keeps_alive(connection: bytes, version_1_0: bool) -> bool:  # noqa: FBT001 - keywords cost the cache more
     options = [option.strip(b" \t") for option in connection.lower().split(b",")]
     if b"close" in options:
         return False

@@ -56,7 +56,7 @@ class RequestLines(dict[bytes, RequestLine]):
         if found is None:
             if line.startswith(b"CONNECT "):
                 raise MethodNotAllowed("the method is not one of the station's")
-            raise BadFraming("not a request of HTTP/1.1 that the station reads")
+            raise BadFraming("not a request the station reads")
         target = found[2]
         path, _, query = target.partition(b"?")
         if path[:1] != b"/":  # absolute form, http://host/path

@@ -27,8 +27,7 @@ _NOT_KEPT = frozenset(
     }
 )
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)")
-_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+")
-_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_WRITTEN = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]+: [\t\x20-\x7e\x80-\xff]*\r\n")
 
 
 class BadFraming(ValueError):
@@ -42,8 +41,9 @@ class ReadLines(dict[bytes, Header]):
         found = _LINE.fullmatch(line)
         if found is None:
             raise BadFraming("a line of the head is no header")
-        header = (found[1].lower(), found[2].strip(b" \t"))
-        if len(line) <= _KEPT_BYTES_MAX and header[0] not in _NOT_KEPT:
+        name, value = found.groups()
+        header = (name.lower(), value.strip(b" \t"))
+        if header[0] not in _NOT_KEPT and len(line) <= _KEPT_BYTES_MAX:
             if len(self) >= _KEPT_MAX:
                 self.clear()
             self[line] = header
@@ -60,15 +60,15 @@ class WrittenLines(dict[Header, bytes]):
         self._refused = refused
 
     def __missing__(self, header: Header) -> bytes:
-        name, value = header
-        if _NAME.fullmatch(name) is None or _VALUE.fullmatch(value) is None:
-            raise ValueError(f"a header that cannot be written: {name!r}")
+        name = header[0]
         line = b"%b: %b\r\n" % header
+        if _WRITTEN.fullmatch(line) is None or b":" in name:
+            raise ValueError(f"a header that cannot be written: {name!r}")
         if name in self._own:
             if self._refused:
                 raise ValueError(f"the header {name!r} is the writer's own business")
             line = b""
-        if len(value) <= _KEPT_BYTES_MAX and name not in _NOT_KEPT:
+        if name not in _NOT_KEPT and len(line) <= _KEPT_BYTES_MAX:
             if len(self) >= _KEPT_MAX:
                 self.clear()
             self[header] = line

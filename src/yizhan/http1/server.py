@@ -152,7 +152,7 @@ class Server:
     def finished(self, task: asyncio.Task[None]) -> None:
         """Let go of a request's task, which is about to end."""
         self.tasks.discard(task)
-        if not self.tasks:
+        if self.draining:
             self._quiet.set()
 
     def _sweep(self) -> None:
