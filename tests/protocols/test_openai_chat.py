@@ -220,7 +220,8 @@ def test_a_reported_answer_is_billed_as_reported() -> None:
 
 def test_an_unreported_answer_is_counted() -> None:
     message = {"content": "four words are here", "reasoning_content": "hm", "tool_calls": [{"id": 1}], "refusal": "no"}
-    for usage in ({}, {"usage": None}, {"usage": {}}):
+    unreported: list[dict[str, Any]] = [{}, {"usage": None}, {"usage": {}}]
+    for usage in unreported:
         answered = openai_chat.read_answer(json.dumps({"choices": [{"message": message}, {}], **usage}).encode())
         assert answered.usage is None
         assert 5 <= answered.counted <= 25
