@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -14,6 +15,7 @@ import uvicorn
 from litestar import Litestar, Request, Router
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
+from sqlalchemy.exc import SQLAlchemyError
 
 from yizhan.accounts.api import UserController
 from yizhan.accounts.authentication import Recognition
@@ -119,7 +121,7 @@ def prepare(settings: Settings, *, demo_url: str = "", clock: Clock | None = Non
                 else:
                     retire_demo(connection, now_ms=clock.now_ms())
     except Exception as error:  # the edge: the supervisor prints one line
-        return Prepared(error=str(error) or type(error).__name__)
+        return Prepared(error=next(iter(str(error).splitlines()), "") or type(error).__name__)
     if first is None:
         return Prepared()
     return Prepared(login=first.login, password=first.password, key=first.key)
@@ -128,12 +130,15 @@ def prepare(settings: Settings, *, demo_url: str = "", clock: Clock | None = Non
 @contextmanager
 def opened(settings: Settings) -> Iterator[tuple[Database, Seal]]:
     """Open the database, migrated, and the seal. Raises Refusal for a schema that is newer than this code."""
-    state = schema_state(settings.database)
-    if state == "newer":
-        raise Refusal("the database was migrated by a newer version of the station; install that version")
-    if state != "current":
-        settings.home_path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        migrate(settings.database)
+    try:
+        state = schema_state(settings.database)
+        if state == "newer":
+            raise Refusal("the database was migrated by a newer version of the station; install that version")
+        if state != "current":
+            settings.home_path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            migrate(settings.database)
+    except SQLAlchemyError as error:
+        raise Refusal(f"the database cannot be used: {str(error).splitlines()[0]}") from None
     database = Database(settings.database)
     try:
         yield database, Seal.open(settings.home_path, settings.seal_key)
@@ -184,6 +189,15 @@ def control_socket(home: Path) -> Iterator[socket.socket]:
         path.unlink(missing_ok=True)
 
 
+class _Server(uvicorn.Server):
+    """Leaves signals alone: SIGTERM is ours, and SIGINT is the supervisor's business."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
 async def _serve(app: Litestar, sock: socket.socket, inherited: Inherited) -> None:
     config = uvicorn.Config(
         app,
@@ -194,12 +208,16 @@ async def _serve(app: Litestar, sock: socket.socket, inherited: Inherited) -> No
         server_header=False,
         forwarded_allow_ips="*",  # only the gateway reaches this socket
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
+
+    def stop() -> None:
+        server.should_exit = True
 
     async def follow() -> None:
         await inherited.until_orphaned()
-        server.should_exit = True
+        stop()
 
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
     async with asyncio.TaskGroup() as group:
         follower = group.create_task(follow())
         telling = group.create_task(_tell(server, inherited))

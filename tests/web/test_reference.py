@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-LANGUAGES = ["Shell", "JavaScript", "Java", "Swift", "Go", "PHP", "Python", "HTTP"] + [
+LANGUAGES = [
+    "Shell",
+    "JavaScript",
+    "Java",
+    "Swift",
+    "Go",
+    "PHP",
+    "Python",
+    "HTTP",
     "C",
     "C#",
     "Objective-C",
