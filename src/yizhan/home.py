@@ -11,6 +11,7 @@ from pathlib import Path
 from yizhan.config import Settings
 
 PLANES = ("control", "gateway")
+_SOCKET_PATH_MAX = 107  # the kernel's bound on the path of a unix socket
 
 
 class Refused(Exception):
@@ -25,6 +26,8 @@ def planes(settings: Settings) -> tuple[str, ...]:
 def open_home(settings: Settings) -> Path:
     """Make the data folder, for its owner alone, and see that it can be used. Raises Refused."""
     home = settings.home_path
+    if len(os.fsencode(home.resolve() / "run" / "control.sock")) > _SOCKET_PATH_MAX:
+        raise Refused(f"the path of the data folder {home} is too long for the sockets in it; choose a shorter one")
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in ("run", "journal", "secrets"):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.acceptance.station import Station, serving
+from tests.acceptance.station import Station, channel_words, price_words, serving
 from tests.acceptance.upstream import Upstream, pretending
 
 
@@ -33,8 +33,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def station(home: Path, upstream: Upstream) -> Iterator[Station]:
     """A station with two workers, impatient with upstreams, that sells ``pretend`` by the token."""
     with serving(Station(home, first_byte_timeout_s=2, idle_timeout_s=2, caller_drain_s=3)) as found:
-        found.add_channel("first", base_url=upstream.base_url, models="pretend,pretend-small,pretend-large")
-        for model in ("pretend", "pretend-small"):
-            found.rows("price", "set", model, "--input", "0.15", "--output", "0.60")
-        found.rows("price", "set", "pretend-large", "--per-request", "0.001")
+        found.rows_of(
+            [
+                channel_words("first", base_url=upstream.base_url, models="pretend,pretend-small,pretend-large"),
+                price_words("pretend"),
+                price_words("pretend-small"),
+                ["price", "set", "pretend-large", "--per-request", "0.001"],
+            ]
+        )
         yield found

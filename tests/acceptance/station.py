@@ -20,6 +20,12 @@ Found = TypeVar("Found")
 NANO_PER_USD = 1_000_000_000
 READY_S = 40.0
 STOP_S = 40.0
+_ONE_AFTER_ANOTHER = """
+import json, sys
+from yizhan.cli import main
+for words in json.loads(sys.argv[1]):
+    main(words, standalone_mode=False)
+"""
 COMMAND_S = 40.0
 
 
@@ -85,9 +91,13 @@ class Station:
 
     def stop(self) -> int:
         """Ask it to stop, wait until it has; return its exit status."""
+        self.ask_to_stop()
+        return self.stopped()
+
+    def stopped(self) -> int:
+        """Wait until it has stopped; return its exit status."""
         process, self._process = self._process, None
         assert process is not None
-        process.send_signal(signal.SIGTERM)
         try:
             return process.wait(STOP_S)
         except subprocess.TimeoutExpired:
@@ -137,21 +147,26 @@ class Station:
 
     def run(self, *words: str, seconds: float = COMMAND_S) -> subprocess.CompletedProcess[str]:
         """Run a command and return how it ended."""
+        return self._python("-m", "yizhan.cli", *words, seconds=seconds)
+
+    def rows(self, *words: str) -> list[Row]:
+        """Run a command with --json and read its lines; raises StationFailed when it fails."""
+        return _rows(self.run(*words, "--json"))
+
+    def rows_of(self, commands: list[list[str]]) -> list[Row]:
+        """Run several commands in one process: starting Python costs more than most of them do."""
+        texts = json.dumps([[*words, "--json"] for words in commands])
+        return _rows(self._python("-c", _ONE_AFTER_ANOTHER, texts, seconds=COMMAND_S))
+
+    def _python(self, *words: str, seconds: float) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "yizhan.cli", *words],
+            [sys.executable, *words],
             env=self._environment,
             capture_output=True,
             text=True,
             timeout=seconds,
             check=False,
         )
-
-    def rows(self, *words: str) -> list[Row]:
-        """Run a command with --json and read its lines; raises StationFailed when it fails."""
-        done = self.run(*words, "--json")
-        if done.returncode != 0:
-            raise StationFailed(f"{' '.join(words)}: status {done.returncode}: {done.stdout}{done.stderr}")
-        return [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
 
     def one(self, *words: str) -> Row:
         """Run a command that answers with one object."""
@@ -160,16 +175,14 @@ class Station:
 
     def add_user(self, name: str, *, usd: str) -> str:
         """Add a user with money and a key; return the key."""
-        self.rows("user", "add", name)
-        self.rows("topup", name, "--usd", usd)
-        return str(self.one("key", "add", name, "--title", "test")["key"])
+        made = self.rows_of(
+            [["user", "add", name], ["topup", name, "--usd", usd], ["key", "add", name, "--title", "test"]]
+        )
+        return str(made[-1]["key"])
 
     def add_channel(self, name: str, *, base_url: str, models: str, priority: int = 0) -> None:
         """Add a channel to an upstream that speaks as OpenAI does."""
-        self.rows(
-            *("channel", "add", name, "--vendor", "openai-compatible", "--base-url", base_url),
-            *("--key", "sk-upstream", "--models", models, "--priority", str(priority)),
-        )
+        self.rows(*channel_words(name, base_url=base_url, models=models, priority=priority))
 
     def balance(self, name: str) -> int:
         """Read the posted balance, in nano-USD."""
@@ -177,7 +190,7 @@ class Station:
 
     def usage(self, name: str) -> list[Row]:
         """Read what was booked for a user."""
-        return self.rows("usage", "--user", name)
+        return self.rows("usage", "--user", name, "--all")
 
     def booked(self, name: str, count: int, *, seconds: float = 15.0) -> list[Row]:
         """Wait until so many requests of the user are booked, and read them."""
@@ -215,10 +228,14 @@ class Station:
                 break
             if line.startswith("{"):
                 said |= json.loads(line)
+                if said.get("waiting"):
+                    break
                 if "url" in said:
                     return said
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        self._process = None
         raise StationFailed(f"it did not become ready; {self._said()}")
 
     def _said(self) -> str:
@@ -234,6 +251,25 @@ def serving(station: Station) -> Iterator[Station]:
     finally:
         if station.running:
             station.stop()
+
+
+def channel_words(name: str, *, base_url: str, models: str, priority: int = 0) -> list[str]:
+    """Word the command that adds a channel."""
+    return [
+        *("channel", "add", name, "--vendor", "openai-compatible", "--base-url", base_url),
+        *("--key", "sk-upstream", "--models", models, "--priority", str(priority)),
+    ]
+
+
+def price_words(model: str, *, input_usd: str = "0.15", output_usd: str = "0.60") -> list[str]:
+    """Word the command that prices a model by the token."""
+    return ["price", "set", model, "--input", input_usd, "--output", output_usd]
+
+
+def _rows(done: subprocess.CompletedProcess[str]) -> list[Row]:
+    if done.returncode != 0:
+        raise StationFailed(f"{done.args[1:]}: status {done.returncode}: {done.stdout}{done.stderr}")
+    return [json.loads(line) for line in done.stdout.splitlines() if line.strip()]
 
 
 def _read(stream: Any, lines: SimpleQueue[str | None]) -> None:

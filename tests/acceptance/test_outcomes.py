@@ -10,7 +10,7 @@ import pytest
 from openai import OpenAI
 from tests.acceptance.calling import Heard, call, chat
 from tests.acceptance.prices import fair, token_price
-from tests.acceptance.station import Row, Station
+from tests.acceptance.station import Row, Station, channel_words, price_words
 from tests.acceptance.upstream import Upstream
 
 # Each is a model of its own with a channel of its own, so that no test meets the cooldown of another.
@@ -49,11 +49,14 @@ ORDERS = {**BEFORE_A_STREAM, **IN_A_PLAIN_ANSWER, **AFTER_THE_FIRST_BYTE, **OTHE
 def key(station: Station, upstream: Upstream, spare: Upstream) -> str:
     """A user with money; behind every model a bad channel, and but for two a good one of lower priority."""
     upstream.order(models=ORDERS)
-    for model in ORDERS:
-        station.add_channel(f"bad-{model}", base_url=upstream.base_url, models=model, priority=10)
-        station.rows("price", "set", model, "--input", "0.15", "--output", "0.60")
     backed = ",".join(model for model in ORDERS if not model.startswith("alone"))
-    station.add_channel("good", base_url=spare.base_url, models=backed)
+    station.rows_of(
+        [
+            *(channel_words(f"bad-{model}", base_url=upstream.base_url, models=model, priority=10) for model in ORDERS),
+            *(price_words(model) for model in ORDERS),
+            channel_words("good", base_url=spare.base_url, models=backed),
+        ]
+    )
     return station.add_user("outcomes", usd="10")
 
 

@@ -109,6 +109,18 @@ def test_a_running_request_is_held_against_what_is_available(books: Books, gatew
     assert books.verify().ok
 
 
+def test_requests_opened_in_earlier_pieces_and_closed_in_one_leave_none_running(
+    books: Books, gateway: Gateway, wallet: int
+) -> None:
+    for number in range(5):
+        gateway.write(opened(f"r{number}", wallet))
+        gateway.ship()
+    gateway.write(*[closed(f"r{number}", 1) for number in range(4)])
+    gateway.ship()
+    assert books.rows(running) == 1
+    assert books.verify().ok
+
+
 def test_the_same_request_id_is_booked_once_whoever_says_it(books: Books, gateway: Gateway, wallet: int) -> None:
     gateway.write(opened("r1", wallet), opened("r1", wallet), closed("r1", 70), closed("r1", 71), progressed("r1", 3))
     gateway.ship()

@@ -44,7 +44,8 @@ def _dropped_tasks(tree: ast.Module) -> list[int]:
 
 
 def test_only_the_clock_reads_clocks_and_draws_at_random() -> None:
-    files = [path for path in python("src") if path != SOURCE / "clock.py"]
+    doors = (SOURCE / "clock.py", SOURCE / "app.py")  # the second hands chance to the gateway, as the first does time
+    files = [path for path in python("src") if path not in doors]
     assert {short(path): lines for path in files if (lines := _clock_reads(parsed(path)))} == {}
 
 
@@ -68,4 +69,4 @@ def test_the_rule_sees_a_task_without_an_owner(line: str) -> None:
 
 def test_no_mocks() -> None:
     word = "unittest" + ".mock"
-    assert [short(path) for path in python("src", "tests", "bench") if word in Path(path).read_text()] == []
+    assert [short(path) for path in python("src", "tests", "bench", "fuzz") if word in Path(path).read_text()] == []

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -220,6 +221,31 @@ def test_a_rotation_that_fails_to_write_its_head_recovers(folder: Path) -> None:
             journal.write(opened(number, model="m" * 2000))
         assert len(on_disk(folder)) == number + 1
         assert on_disk(folder)[-1] == opened(number, model="m" * 2000)
+
+    run(scenario())
+
+
+def test_closes_beyond_the_room_set_aside_wait_for_the_next_segment(folder: Path) -> None:
+    async def scenario() -> None:
+        disk = FailingDisk()
+        async with a_journal(folder, disk) as journal:
+            disk.full = True
+            number = 0
+            while journal.healthy:
+                journal.write(opened(number))
+                number += 1
+            long = [msgspec.structs.replace(closed(n), error_code="e" * 2000) for n in range(number)]
+            kept = 0
+            for record in long:
+                try:
+                    journal.write(record)
+                except MoneyUnavailable:
+                    kept += 1
+            assert kept > 0
+            disk.full = False
+            await until(lambda: journal.healthy)
+            await until(lambda: not journal._backlog)
+        assert set(on_disk(folder)) == {*(opened(n) for n in range(number)), *long}
 
     run(scenario())
 

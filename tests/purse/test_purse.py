@@ -188,6 +188,37 @@ def test_a_caller_who_leaves_while_waiting_holds_nothing(purse: Purse, bank: Ban
     run(scenario())
 
 
+def test_those_who_leave_the_middle_of_the_line_are_passed_over(purse: Purse, bank: Bank) -> None:
+    async def scenario() -> None:
+        bank.balances[7] = 50
+        bank.gate = asyncio.Event()
+        amounts = (60, 10, 20, 30, 30)
+        tasks = [asyncio.ensure_future(purse.hold(7, Money(amount))) for amount in amounts]
+        await until(lambda: bool(bank.asked))
+        tasks[1].cancel()
+        tasks[3].cancel()
+        bank.gate.set()
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+        kinds = [InsufficientQuota, asyncio.CancelledError, type(None), asyncio.CancelledError, type(None)]
+        assert [type(answer) for answer in answers] == kinds
+        assert bank.balances[7] == 0
+
+    run(scenario())
+
+
+def test_a_free_request_never_waits_for_money(purse: Purse, bank: Bank) -> None:
+    async def scenario() -> None:
+        bank.gate = asyncio.Event()
+        waiting = asyncio.ensure_future(purse.hold(7, Money(10)))
+        await until(lambda: bool(bank.asked))
+        await purse.hold(7, NOTHING)
+        bank.gate.set()
+        with pytest.raises(InsufficientQuota):
+            await waiting
+
+    run(scenario())
+
+
 def test_all_callers_leaving_ends_the_asking(purse: Purse, bank: Bank) -> None:
     async def scenario() -> None:
         bank.gate = asyncio.Event()

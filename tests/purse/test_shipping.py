@@ -124,6 +124,24 @@ def test_orphans_are_taken_over_but_not_the_journals_of_the_living(folder: Path,
     run(scenario())
 
 
+def test_an_orphan_that_is_not_taken_does_not_stop_the_others(folder: Path, vault: Vault) -> None:
+    async def scenario() -> None:
+        for name in ("a-1", "b-1"):
+            await dead_journal(folder, name, 1)
+        vault.refused.add("a-1")
+        journal = a_journal(folder)
+        shipper = Shipper(journal, vault)
+        with pytest.raises(MoneyUnavailable):
+            await shipper.adopt()
+        assert set(vault.ended) == {"b-1"}
+        vault.refused.clear()
+        await shipper.adopt()
+        assert set(vault.ended) == {"a-1", "b-1"}
+        journal.release(delete=True)
+
+    run(scenario())
+
+
 def test_an_adopted_journal_resumes_where_the_intake_stands(folder: Path, vault: Vault) -> None:
     async def scenario() -> None:
         first = a_journal(folder, "a-1")

@@ -120,6 +120,7 @@ class Vault:
         self.ended: dict[str, int] = {}
         self.away = False
         self.stuck = False
+        self.refused: set[str] = set()
         self.pieces: list[int] = []
         self.broken: Exception | None = None
 
@@ -127,7 +128,7 @@ class Vault:
         await asyncio.sleep(0)
         if self.broken is not None:
             raise self.broken
-        if self.away:
+        if self.away or journal in self.refused:
             raise MoneyUnavailable("away")
         self.pieces.append(len(data))
         position = self.positions.get(journal, 0)

@@ -111,6 +111,13 @@ def test_a_folder_that_is_a_file_is_one_line_and_status_1(start: Start) -> None:
     assert station.printed == "yizhan: the data folder /dev/null/home cannot be used: Not a directory\n"
 
 
+def test_a_folder_whose_path_is_too_long_for_sockets_is_one_line(start: Start) -> None:
+    station = start(YIZHAN_HOME=f"/tmp/{'long' * 30}")
+    assert station.process.wait(20) == 1
+    assert "too long for the sockets" in station.printed
+    assert station.printed.count("\n") == 1
+
+
 def test_what_the_preparation_refuses_is_one_line_and_nothing_is_started(start: Start) -> None:
     station = start(STANDIN_ERROR="the database is newer than this version")
     assert station.process.wait(20) == 1

@@ -351,3 +351,14 @@ def test_junk_is_refused_and_the_server_goes_on(junk: bytes) -> None:
         await ask(client)
 
     run(story)
+
+
+@pytest.mark.parametrize("body", [b'{"a":' * 5000, b"[" * 100_000, b"\xff", b"{}", b'{"model":"x","messages":[]}'])
+def test_a_body_that_is_no_chat_is_a_400_and_the_server_goes_on(body: bytes) -> None:
+    async def story(server: PretendServer, client: AsyncOpenAI) -> None:
+        async with httpx.AsyncClient() as http:
+            answer = await http.post(f"{server.url}/v1/chat/completions", content=body)
+        assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+        await ask(client)
+
+    run(story)

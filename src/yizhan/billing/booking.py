@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import astuple
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, insert, select
 
 from yizhan.billing import leases
 from yizhan.billing.ledger import system_account
@@ -15,8 +15,8 @@ from yizhan.money import NANO_PER_USD
 from yizhan.protocols.usage import CLASSES
 from yizhan.purse.frames import pack
 from yizhan.purse.records import Closed, Opened
-from yizhan.store.bulk import insert_rows
-from yizhan.store.tables import accounts, entries, transactions, usage, wallets
+from yizhan.store.bulk import insert_rows, new_ids, run_rows
+from yizhan.store.tables import accounts, entries, transactions, usage
 from yizhan.store.tables import strays as strays_table
 
 CHARGE_MAX = 10_000 * NANO_PER_USD  # no request costs so much; a figure like that is a fault, and never booked
@@ -48,11 +48,7 @@ _COLUMNS = (
     "error_code",
     "client_request_id",
 )
-_SPEND = (
-    update(wallets)
-    .where(wallets.c.id == bindparam("w"))
-    .values(balance=wallets.c.balance - bindparam("charge"), leased=wallets.c.leased - bindparam("released"))
-)
+_SPEND = "UPDATE wallets SET balance = balance - ?, leased = leased - ? WHERE id = ?"
 
 
 class Ended(NamedTuple):
@@ -131,11 +127,9 @@ def _post(c: Connection, *, journal: str, charges: dict[int, int], now_ms: Milli
         query = select(accounts.c.wallet_id, accounts.c.id).where(accounts.c.wallet_id.in_(some))
         account_of.update((row.wallet_id, row.id) for row in c.execute(query))
     revenue = system_account(c, "revenue")
-    made = c.execute(
-        insert(transactions).returning(transactions.c.id, sort_by_parameter_order=True),
-        [{"at_ms": now_ms, "kind": "usage", "memo": journal} for _ in ids],
-    ).scalars()
-    transaction_of = dict(zip(ids, made, strict=True))
+    transaction_of = dict(zip(ids, new_ids(c, transactions, len(ids)), strict=True))
+    rows: list[tuple[object, ...]] = [(made, now_ms, "usage", journal) for made in transaction_of.values()]
+    insert_rows(c, transactions, columns=("id", "at_ms", "kind", "memo"), rows=rows)
     lines: list[tuple[object, ...]] = []
     for wallet, transaction in transaction_of.items():
         charge = charges[wallet]
@@ -143,7 +137,7 @@ def _post(c: Connection, *, journal: str, charges: dict[int, int], now_ms: Milli
         lines.append((transaction, revenue, charge))
     insert_rows(c, entries, columns=("transaction_id", "account_id", "amount"), rows=lines)
     released = leases.book(c, journal=journal, charges=charges)
-    c.execute(_SPEND, [{"w": w, "charge": charges[w], "released": released.get(w, 0)} for w in ids])
+    run_rows(c, _SPEND, [(charges[wallet], released.get(wallet, 0), wallet) for wallet in ids])
     return transaction_of
 
 

@@ -14,19 +14,35 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Update, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, insert, or_, select, update
 
 from yizhan.clock import Millis
+from yizhan.store.bulk import run_rows
 from yizhan.store.tables import journals, leases, running, wallets
 
 _MILLION = 1_000_000
 OUTSTANDING = leases.c.granted - leases.c.returned - leases.c.booked
 _CHUNK = 500  # ids in one statement, below every driver's limit of parameters
-_BOOK = (
-    update(leases)
-    .where(leases.c.journal == bindparam("j"), leases.c.wallet_id == bindparam("w"))
-    .values(booked=leases.c.booked + bindparam("charge"))
+
+# Built once: making and hashing a statement costs more than running it.
+_STATE = (  # a shared lock: the journal must not end while a lease is made under it
+    select(journals.c.state).where(journals.c.name == bindparam("j")).with_for_update(read=True)
 )
+_WALLET = select(wallets.c.balance, wallets.c.leased).where(wallets.c.id == bindparam("w")).with_for_update()
+_MINE = and_(leases.c.journal == bindparam("j"), leases.c.wallet_id == bindparam("w"))
+_LEASE = select(leases).where(_MINE)
+_BEGIN = insert(leases).values(
+    journal=bindparam("j"), wallet_id=bindparam("w"), granted=bindparam("total"), returned=0, booked=0, state="open"
+)
+_GRANT = update(leases).where(_MINE).values(granted=bindparam("total"))
+_RETURN = update(leases).where(_MINE).values(returned=bindparam("total"))
+_RESERVE = (
+    update(wallets)
+    .where(wallets.c.id == bindparam("w"), wallets.c.balance - wallets.c.leased >= bindparam("amount"))
+    .values(leased=wallets.c.leased + bindparam("amount"))
+)
+_RELEASE = update(wallets).where(wallets.c.id == bindparam("w")).values(leased=wallets.c.leased - bindparam("amount"))
+_BOOK = "UPDATE leases SET booked = booked + ? WHERE journal = ? AND wallet_id = ?"
 
 
 class Loan(msgspec.Struct, frozen=True):
@@ -77,29 +93,27 @@ def lend(
     _check_open(c, journal)
     wallet = _lock(c, wallet_id)
     lease = _lease(c, journal, wallet_id)
-    if lease is None:
-        if granted or returned:
-            raise NotLendable(f"journal {journal} was never lent from wallet {wallet_id}")
-        c.execute(insert(leases).values(journal=journal, wallet_id=wallet_id, granted=0, returned=0, booked=0))
-        lease = _lease(c, journal, wallet_id)
-        assert lease is not None
-    if granted > lease.granted:
-        raise NotLendable(f"journal {journal} claims more of wallet {wallet_id} than it was granted")
-    outstanding, released = _return(c, lease, wallet_id=wallet_id, returned=returned)
-    missing = need - (lease.granted - granted)
+    if lease is None and (granted or returned):
+        raise NotLendable(f"journal {journal} was never lent from wallet {wallet_id}")
+    already, outstanding, released = 0, 0, 0
+    if lease is not None:
+        if granted > lease.granted:
+            raise NotLendable(f"journal {journal} claims more of wallet {wallet_id} than it was granted")
+        already = lease.granted
+        outstanding, released = _return(c, lease, wallet_id=wallet_id, returned=returned)
+    missing = need - (already - granted)
     if missing <= 0:
-        return Loan(granted_total=lease.granted)
+        return Loan(granted_total=already)
     free = max(0, wallet.balance - wallet.leased + released)
     hole = max(0, -outstanding)
     lendable = free + hole
     if missing > lendable:
-        return Loan(granted_total=lease.granted, short=missing - lendable)
+        return Loan(granted_total=already, short=missing - lendable)
     extra = min(max(0, burn - missing), free * share_ppm // _MILLION)
     grant = min(missing + extra, lendable)
     _reserve(c, wallet_id=wallet_id, amount=max(0, grant - hole))
-    total = lease.granted + grant
-    c.execute(_this(journal, wallet_id).values(granted=total))
-    return Loan(granted_total=total)
+    c.execute(_BEGIN if lease is None else _GRANT, {"j": journal, "w": wallet_id, "total": already + grant})
+    return Loan(granted_total=already + grant)
 
 
 def take_back(c: Connection, *, journal: str, wallet_id: int, returned: int) -> None:
@@ -122,15 +136,14 @@ def book(c: Connection, *, journal: str, charges: dict[int, int]) -> dict[int, i
     The wallets' locks must be held; the caller writes their rows, since it takes the charges off the balances too.
     """
     released: dict[int, int] = {}
-    booked: list[dict[str, object]] = []
-    live = select(leases).where(leases.c.journal == journal, leases.c.state != "closed")
+    booked: list[tuple[object, ...]] = []
+    live = select(leases.c.wallet_id, OUTSTANDING).where(leases.c.journal == journal, leases.c.state != "closed")
     for some in chunks(charges):
-        for lease in c.execute(live.where(leases.c.wallet_id.in_(some))):
-            had, charge = _outstanding(lease), charges[lease.wallet_id]
-            released[lease.wallet_id] = max(0, had) - max(0, had - charge)
-            booked.append({"j": journal, "w": lease.wallet_id, "charge": charge})
-    if booked:
-        c.execute(_BOOK, booked)
+        for wallet_id, had in c.execute(live.where(leases.c.wallet_id.in_(some))):
+            charge = charges[wallet_id]
+            released[wallet_id] = max(0, had) - max(0, had - charge)
+            booked.append((charge, journal, wallet_id))
+    run_rows(c, _BOOK, booked)
     return released
 
 
@@ -184,28 +197,20 @@ def _set_state(c: Connection, journal: str, *, old: str, new: str) -> None:
 
 
 def _check_open(c: Connection, journal: str) -> None:
-    state = c.execute(  # shared lock: the journal must not end while a lease is made under it
-        select(journals.c.state).where(journals.c.name == journal).with_for_update(read=True)
-    ).scalar_one_or_none()
+    state = c.execute(_STATE, {"j": journal}).scalar_one_or_none()
     if state != "open":
         raise NotLendable(f"journal {journal} is {state or 'unknown'}")
 
 
-def _this(journal: str, wallet_id: int) -> Update:
-    return update(leases).where(leases.c.journal == journal, leases.c.wallet_id == wallet_id)
-
-
 def _lock(c: Connection, wallet_id: int) -> Row[Any, Any]:
-    row = c.execute(
-        select(wallets.c.balance, wallets.c.leased).where(wallets.c.id == wallet_id).with_for_update()
-    ).one_or_none()
+    row = c.execute(_WALLET, {"w": wallet_id}).one_or_none()
     if row is None:
         raise NotLendable(f"there is no wallet {wallet_id}")
     return row
 
 
 def _lease(c: Connection, journal: str, wallet_id: int) -> Row[Any] | None:
-    return c.execute(select(leases).where(leases.c.journal == journal, leases.c.wallet_id == wallet_id)).one_or_none()
+    return c.execute(_LEASE, {"j": journal, "w": wallet_id}).one_or_none()
 
 
 def _return(c: Connection, lease: Row[Any], *, wallet_id: int, returned: int) -> tuple[int, int]:
@@ -218,7 +223,7 @@ def _return(c: Connection, lease: Row[Any], *, wallet_id: int, returned: int) ->
     after = before - (returned - lease.returned)
     released = max(0, before) - max(0, after)
     _release(c, wallet_id, released)
-    c.execute(_this(lease.journal, wallet_id).values(returned=returned))
+    c.execute(_RETURN, {"j": lease.journal, "w": wallet_id, "total": returned})
     return after, released
 
 
@@ -228,14 +233,10 @@ def _outstanding(lease: Row[Any]) -> int:
 
 def _reserve(c: Connection, *, wallet_id: int, amount: int) -> None:
     if amount:
-        lent = c.execute(
-            update(wallets)
-            .where(wallets.c.id == wallet_id, wallets.c.balance - wallets.c.leased >= amount)
-            .values(leased=wallets.c.leased + amount)
-        )
+        lent = c.execute(_RESERVE, {"w": wallet_id, "amount": amount})
         assert lent.rowcount == 1, "more was lent than was free, although the wallet was locked"
 
 
 def _release(c: Connection, wallet_id: int, amount: int) -> None:
     if amount:
-        c.execute(update(wallets).where(wallets.c.id == wallet_id).values(leased=wallets.c.leased - amount))
+        c.execute(_RELEASE, {"w": wallet_id, "amount": amount})

@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator, Callable
 from functools import lru_cache
 
 from yizhan.http1.answer import Answer
-from yizhan.http1.outgoing import Connection
 from yizhan.http1.deadlines import Sweeper
 from yizhan.http1.dial import dial, verifying
 from yizhan.http1.dns import Resolver
 from yizhan.http1.message import ConnectFailed, Headers, Limits, NoAnswer, TooSlow, TransferFailed
 from yizhan.http1.origin import Origin, Timeouts
+from yizhan.http1.outgoing import Connection
 from yizhan.http1.pool import Pool, Stable
 from yizhan.http1.upload import begin_upload
 
@@ -24,13 +24,14 @@ _OURS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"kee
 _BODYLESS = frozenset({b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"})
 
 
+_TARGET = re.compile(rb"/[!-~]*")
 _NAME = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")
 
 
 class Client:
     """Sends requests. Made inside a running loop; bounded in connections, waiters, bytes and time."""
 
-    __slots__ = ("_limits", "_loop", "_pool", "_resolver", "_sweeper", "_tls")
+    __slots__ = ("_closed", "_limits", "_loop", "_pool", "_resolver", "_sweeper", "_tls")
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class Client:
         )
         self._sweeper = Sweeper(self._loop, tick_s=tick_s, expire_idle=self._pool.expire)
         self._tls = tls or verifying()
+        self._closed = False
         self._resolver = resolver or Resolver(self._loop)
 
     @property
@@ -105,7 +107,7 @@ class Client:
             connection.start(answer, head, plain, to_head=method == b"HEAD", streamed=streamed)
             if on_sent is not None:
                 on_sent()
-            if not isinstance(body, bytes):
+            if not isinstance(body, bytes) and not answer.ended:
                 answer.upload = begin_upload(connection, answer, body, length=length)
             try:
                 await answer.head()
@@ -118,7 +120,8 @@ class Client:
                 return answer
 
     async def close(self) -> None:
-        """Close every connection, running exchanges included."""
+        """Close every connection, running exchanges included, and open no more."""
+        self._closed = True
         for connection in list(self._pool.live):
             if connection.answer is not None:
                 connection.fail(connection.answer, TransferFailed("the client is closing"))
@@ -153,42 +156,37 @@ class Client:
             return Connection(self._pool, self._limits, stable)
 
         connection = await dial(origin, make, proxy=proxy, tls=tls or self._tls, resolver=self._resolver)
+        if self._closed:
+            connection.drop()
         if connection.closed:
             raise ConnectFailed(f"{origin.host} closed the connection at once")
         self._pool.live.add(connection)
         return connection
 
 
-@lru_cache(maxsize=4096)
-def _may_send(name: bytes) -> bool:
-    return _NAME.fullmatch(name) is not None and name not in _OURS
+@lru_cache(maxsize=1024)
+def _names_host(names: tuple[bytes, ...]) -> bool:
+    """Check the names of a request's headers, mostly the same ones, and say whether the host is among them."""
+    for name in names:
+        if _NAME.fullmatch(name) is None or name in _OURS:
+            raise ValueError(f"the header {name!r} is no lower-case name, or the client's own business")
+    return b"host" in names
 
 
 def request_head(method: bytes, target: bytes, headers: Headers, *, host: bytes, size: int | None) -> bytes:
     """Write a request's head; ``size`` None means chunks. Raises ValueError for what could split a request in two."""
-    named = False
-    lines = 2
-    parts = [method, b" ", target, b" HTTP/1.1\r\n"]
-    for name, value in headers:
-        if not _may_send(name):
-            raise ValueError(f"the header {name!r} is no lower-case name, or the client's own business")
-        named = named or name == b"host"
-        lines += 1
-        parts += (name, b": ", value, b"\r\n")
-    if not named:
-        parts += (b"host: ", host, b"\r\n")
-        lines += 1
-    if size is None:
-        parts.append(b"transfer-encoding: chunked\r\n\r\n")
-        lines += 1
-    elif size or method not in _BODYLESS:
-        parts.append(b"content-length: %d\r\n\r\n" % size)
-        lines += 1
-    else:
-        parts.append(b"\r\n")
-    head = b"".join(parts)
-    if head.count(b"\n") != lines or head.count(b"\r") != lines or b"\0" in head or target[:1] != b"/":
-        raise ValueError("the request holds line breaks or its target is no path")
-    if b" " in target or not method.isalpha() or method == b"CONNECT":
+    if _TARGET.fullmatch(target) is None or not method.isalpha() or method == b"CONNECT":
         raise ValueError("the request line cannot be read")
+    lines = [b"%b %b HTTP/1.1\r\n" % (method, target)]
+    if not _names_host(tuple([name for name, _ in headers])):
+        lines.append(b"host: %b\r\n" % host)
+    lines += [b"%b: %b\r\n" % header for header in headers]
+    if size is None:
+        lines.append(b"transfer-encoding: chunked\r\n")
+    elif size or method not in _BODYLESS:
+        lines.append(b"content-length: %d\r\n" % size)
+    lines.append(b"\r\n")
+    head = b"".join(lines)
+    if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b"\0" in head:
+        raise ValueError("the request holds line breaks")
     return head

@@ -8,7 +8,8 @@ from yizhan.errors import BadRequest, BodyTooLarge, UnsupportedCoding
 
 _AUTO = 32 + zlib.MAX_WBITS  # gzip or zlib, by the first bytes
 _RAW = -zlib.MAX_WBITS  # what some senders call deflate
-_STEP = 1024 * 1024
+_STEP = 4 * 1024 * 1024
+_MEMBERS_MAX = 64  # each costs a copy of what follows it
 
 
 def inflate(body: bytes, coding: bytes | None, *, limit: int) -> bytes:
@@ -20,12 +21,13 @@ def inflate(body: bytes, coding: bytes | None, *, limit: int) -> bytes:
         raise UnsupportedCoding("the body's Content-Encoding must be gzip, deflate or identity")
     whole = bytearray()
     rest = body
-    while True:  # a gzip body may be several members, one after the other
+    for _ in range(_MEMBERS_MAX):  # a gzip body may be several members, one after the other
         rest = _inflate_member(rest, raw=name == b"deflate" and not _is_zlib(rest), into=whole, limit=limit)
         if not rest:
             return bytes(whole)
         if name == b"deflate":
-            raise BadRequest("the compressed body is damaged")
+            break
+    raise BadRequest("the compressed body is damaged")
 
 
 def _inflate_member(data: bytes, *, raw: bool, into: bytearray, limit: int) -> bytes:

@@ -7,10 +7,10 @@ import socket
 import ssl
 from collections.abc import Callable
 
-from yizhan.http1.outgoing import Connection
 from yizhan.http1.dns import Address, Resolver
 from yizhan.http1.message import ConnectFailed
 from yizhan.http1.origin import Origin
+from yizhan.http1.outgoing import Connection
 from yizhan.http1.proxy import BadProxy, Proxy, tunnel
 
 _STAGGER_S = 0.25  # RFC 8305's delay before the next address is tried beside the first

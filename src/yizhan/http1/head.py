@@ -12,6 +12,7 @@ from yizhan.errors import BadHttp, HeadersTooLarge, MethodNotAllowed
 from yizhan.http1.framing import BadFraming, RequestFraming, request_framing
 from yizhan.http1.message import Headers, Limits
 
+_VERSIONS = frozenset({b" HTTP/1.1", b" HTTP/1.0"})
 _REFUSED_METHODS = frozenset({b"CONNECT", b"PRI", b"SOURCE"})
 
 
@@ -99,8 +100,9 @@ class HeadReader:
 
     def _read(self, head: bytes) -> None:
         parser = self._parse(head)
-        version = parser.get_http_version()
-        if self._ends != 1 or version not in {"1.1", "1.0"}:
+        line_end = head.find(b"\r\n")
+        version = head[line_end - 9 : line_end]  # the parser would take other protocols' names for HTTP
+        if self._ends != 1 or version not in _VERSIONS:
             raise BadHttp("not HTTP/1.1")
         if len(self.headers) > self._limits.header_count_max:
             raise HeadersTooLarge("too many headers")
@@ -110,7 +112,7 @@ class HeadReader:
         target = self.target
         if b"#" in target or (target[:1] != b"/" and not target.startswith((b"http://", b"https://"))):
             raise BadHttp("the target is not a path")
-        self.version_1_0 = version == "1.0"
+        self.version_1_0 = version == b" HTTP/1.0"
         try:
             self.framing = request_framing(self.headers, version_1_0=self.version_1_0)
         except BadFraming as error:

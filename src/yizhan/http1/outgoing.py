@@ -8,10 +8,11 @@ without a length never ends, and knows nothing of the request.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from enum import IntEnum
 from typing import Protocol, cast
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from yizhan.http1.answer import Answer
 from yizhan.http1.answer_framing import CHUNKED, UNTIL_CLOSE, BadFraming, body_length
@@ -48,7 +49,6 @@ class Connection(asyncio.Protocol):
         "_barren",
         "_drain",
         "_fault",
-        "_head_size",
         "_headers",
         "_home",
         "_keep",
@@ -60,7 +60,6 @@ class Connection(asyncio.Protocol):
         "_rest",
         "_stage",
         "_to_head",
-        "_trailers",
         "_transport",
         "_uploading",
         "_write_paused",
@@ -84,7 +83,6 @@ class Connection(asyncio.Protocol):
         self._stage: _Stage = _IDLE
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
         self._headers: Headers = []
-        self._head_size = self._trailers = 0
         self._barren = 0  # bytes since the last byte of a body: bounds heads, 1xx, chunk extensions, trailers alike
         self._left = 0
         self._keep = True
@@ -107,11 +105,13 @@ class Connection(asyncio.Protocol):
         self._parser_spent = self._to_head = to_head
         self.answer = answer
         self._stage = _HEAD
-        self._barren = self._head_size = self._trailers = 0
+        self._barren = 0
         self._keep = True
         self._fault = None
         self._uploading = streamed
-        if len(body) <= _ONE_WRITE:
+        if self._transport.is_closing():  # it died in this very turn of the loop; nobody was told yet
+            self._lost(None)
+        elif len(body) <= _ONE_WRITE:
             self._transport.write(head + body if body else head)
         else:
             self._transport.write(head)
@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
 
     def write(self, piece: bytes) -> None:
         """Send a piece of a streamed body, framing included."""
-        if self._uploading:
+        if self._uploading and not self._transport.is_closing():
             self._transport.write(piece)
 
     def end(self) -> None:
@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol):
             await self._drain
 
     def _write_rest(self) -> None:
-        while self._rest is not None and not self._write_paused and not self.closed:
+        while self._rest is not None and not self._write_paused and not self._transport.is_closing():
             piece, rest = self._rest[:_SLICE], self._rest[_SLICE:]
             self._rest = rest or None
             if self.answer is not None:
@@ -172,6 +172,8 @@ class Connection(asyncio.Protocol):
         self._barren += len(data)
         try:
             self._parser.feed_data(data)
+        except HttpParserCallbackError as error:  # a fault of ours, not of the answer
+            self._fault = self._fault or error.__context__ or error
         except (HttpParserError, HttpParserUpgrade) as error:
             # What follows a complete answer is not parsed for its own sake: it only means the connection is spent.
             self._keep = False
@@ -197,23 +199,21 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._stage is _HEAD:
             self._headers.append((name.lower(), value.strip()))
-            self._head_size += len(name) + len(value) + 4
-            if len(self._headers) > self._limits.header_count_max or self._head_size > self._limits.header_bytes_max:
-                self._break("the answer's head is too long")
-        elif self._stage is _BODY:  # trailers come as headers; nobody asked for any
-            self._trailers += 1
-            if self._trailers > self._limits.header_count_max:
-                self._break("the answer has too many trailers")
+        # otherwise trailers, which come as headers; nobody asked for any, and _barren bounds them
 
     def on_headers_complete(self) -> None:
         if self._stage is not _HEAD:
             return
-        parser, headers, answer = self._parser, self._headers, cast("Answer", self.answer)
+        parser, headers, answer = self._parser, self._headers, self.answer
+        assert answer is not None
         status, version = parser.get_status_code(), parser.get_http_version()
         if status < 200:
             if status == 101 or status < 100:
                 self._break(f"the answer has the status {status}")
             return  # 1xx: the answer proper follows
+        if self._too_long(headers):
+            self._break("the answer's head is too long")
+            return
         try:
             self._left = body_length(headers, to_head=self._to_head, status=status, version=version)
             coding = first(headers, b"content-encoding") if self._left else None
@@ -235,8 +235,10 @@ class Connection(asyncio.Protocol):
             self._left -= len(data)
             if self._left == 0:
                 self._stage = _DONE
+        answer = self.answer
+        assert answer is not None
         try:
-            cast("Answer", self.answer).take(data)
+            answer.take(data)
         except BaseException as error:  # the sink's: raised where pipe() was called
             self._fault = error
             self._stage = _DONE
@@ -248,6 +250,15 @@ class Connection(asyncio.Protocol):
             else:
                 self._break("the answer's end is in doubt")
 
+    def _too_long(self, headers: Headers) -> bool:
+        if len(headers) > self._limits.header_count_max:
+            return True
+        # Never more than what was received: mostly there is nothing to add up.
+        return (
+            self._barren > self._limits.header_bytes_max
+            and sum(len(name) + len(value) + 4 for name, value in headers) > self._limits.header_bytes_max
+        )
+
     def _break(self, why: str) -> None:
         self._fault = Truncated(why)
         self._stage = _DONE
@@ -256,7 +267,7 @@ class Connection(asyncio.Protocol):
 
     def _stop_upload(self) -> None:
         """The answer has begun; if the request has not left yet, its rest never does."""
-        if self._rest is not None or self._uploading or self._write_paused:
+        if self._rest is not None or self._uploading or self._transport.get_write_buffer_size():
             self._rest = None
             self._uploading = False
             self._keep = False
@@ -267,7 +278,8 @@ class Connection(asyncio.Protocol):
         self.answer = None
         self._stage = _IDLE
         self.used = True
-        self.resume_reading()  # idle connections listen for their end
+        if not self._reading:
+            self.resume_reading()  # idle connections listen for their end
         if self._keep and not self._transport.is_closing():
             self._home.release(self)
         else:
@@ -297,7 +309,7 @@ class Connection(asyncio.Protocol):
         answer = self.answer
         if answer is None:
             self.drop()
-        elif self._stage is _BODY and self._left == UNTIL_CLOSE and exc is None:
+        elif self._stage is _BODY and self._left == UNTIL_CLOSE and exc is None and self._said_goodbye():
             self._keep = False
             self._finish(answer)
         elif self._stage is _HEAD and self._barren == 0:
@@ -306,14 +318,26 @@ class Connection(asyncio.Protocol):
         else:
             self.fail(answer, Truncated(f"the answer broke off: {exc or 'end of input'}"))
 
+    def _said_goodbye(self) -> bool:
+        """Tell an end of input the peer meant from one that anybody on the way can make: TLS knows, TCP does not."""
+        tls = self._transport.get_extra_info("ssl_object")
+        if tls is None:
+            return True
+        try:
+            return not tls.read(1)
+        except ssl.SSLZeroReturnError:
+            return True
+        except (OSError, ValueError):
+            return False
+
     # -- backpressure --------------------------------------------------------------------------------------------------
 
     def pause_reading(self) -> None:
-        if self._reading and not self.closed:
+        if self._reading and not self._transport.is_closing():
             self._reading = False
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if not self._reading and not self.closed:
+        if not self._reading and not self._transport.is_closing():
             self._reading = True
             self._transport.resume_reading()

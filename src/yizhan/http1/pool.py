@@ -6,9 +6,9 @@ import asyncio
 import ssl
 from collections import deque
 
-from yizhan.http1.outgoing import Connection
 from yizhan.http1.message import ConnectFailed
 from yizhan.http1.origin import Origin
+from yizhan.http1.outgoing import Connection
 
 Key = tuple[Origin, str | None, ssl.SSLContext | None]
 
@@ -71,6 +71,7 @@ class Pool:
         while True:
             if stable.open < self._origin_max:
                 stable.open += 1
+                self._stables.setdefault(stable.key, stable)  # its last connection may have closed meanwhile
                 return None
             if len(stable.waiters) >= self._waiters_max:
                 raise ConnectFailed("too many requests wait for a connection to this upstream")
@@ -79,9 +80,9 @@ class Pool:
             try:
                 connection = await waiter
             except asyncio.CancelledError:
-                if waiter.done() and not waiter.cancelled():
+                if not waiter.cancelled():  # it had just been served
                     self._decline(stable, waiter.result())
-                else:
+                elif waiter in stable.waiters:
                     stable.waiters.remove(waiter)
                 raise
             if connection is None or not connection.closed:

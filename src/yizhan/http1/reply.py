@@ -84,13 +84,12 @@ class Reply:
 
     def send(self, status: int, headers: Headers, body: bytes) -> None:
         """Answer at once, in one write. Content-Length, Date and Connection are added; headers naming them ignored."""
-        self._begin()
-        self.finished = True
-        line = self._line
-        if self.gone or line is None:
-            return
+        assert not self.started, "an answer is started once"
         bodiless = status in {204, 304} or status < 200
         head = self._build(status, headers, b"" if bodiless else b"content-length: %d\r\n" % len(body))
+        self.started = self.finished = True
+        if self.gone:
+            return
         if not body or bodiless or self._head_only:
             self._put(head)
             return
@@ -102,10 +101,7 @@ class Reply:
 
     def start(self, status: int, headers: Headers, *, length: int | None = None) -> None:
         """Begin an answer. Without a length the body is chunked (to HTTP/1.0: ends with the connection)."""
-        self._begin()
-        line = self._line
-        if self.gone or line is None:
-            return
+        assert not self.started, "an answer is started once"
         if status in {204, 304} or status < 200:
             self._head_only = True
             framing = b""
@@ -117,8 +113,11 @@ class Reply:
         else:
             self._chunked = True
             framing = b"transfer-encoding: chunked\r\n"
-        self._head = self._build(status, headers, framing)
-        line.loop.call_soon(self._put_head)  # if the first piece does not follow at once
+        head = self._build(status, headers, framing)
+        self.started = True
+        if self._line is not None and not self.gone:
+            self._head = head
+            self._line.loop.call_soon(self._put_head)  # if the first piece does not follow at once
 
     def write(self, data: bytes) -> None:
         """Write a piece of the body. Never waits; ``on_pressure`` says when to slow down."""
@@ -210,10 +209,6 @@ class Reply:
         self._line = self._on_gone = self._pause = self._resume = None
         self.finished = True
 
-    def _begin(self) -> None:
-        assert not self.started, "an answer is started once"
-        self.started = True
-
     def _build(self, status: int, headers: Headers, framing: bytes) -> bytes:
         line = self._line
         assert line is not None
@@ -230,7 +225,6 @@ class Reply:
         line = self._line
         if line is None:
             return
-        self._sample()
         size = len(data)
         if self._left is not None:
             if size > self._left:

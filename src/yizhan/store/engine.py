@@ -25,6 +25,7 @@ class Database:
     """Connections to one database. Safe to share between threads; not between processes."""
 
     def __init__(self, url: str) -> None:
+        self._url = url
         parsed = address(url)
         self.dialect = parsed.get_backend_name()
         self._queue: WriteQueue | None
@@ -42,13 +43,18 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self, *, urgent: bool = False) -> Iterator[Connection]:
+    def write(self, *, urgent: bool = False, durable: bool = True) -> Iterator[Connection]:
         """Commit what the block did, or nothing when it raises. ``urgent`` goes before others that wait.
+
+        Not ``durable``: SQLite need not wait for the disk, and a power cut may take the commit back, never what was
+        committed durably after it. Only for what means nothing after a power cut: leases, whose borrowers on this
+        machine are gone with it, while intake books all the same. PostgreSQL, which has borrowers elsewhere, waits.
 
         Raises DatabaseBusy (nothing was changed) or DatabaseGone.
         """
         announced = False
         with translated(), _turn(self._queue, urgent=urgent), self._writer.connect() as connection:
+            connection.execution_options(**{sqlite.RELAXED: not durable})
             connection.info.pop(ANNOUNCED, None)  # info outlives a transaction that was rolled back
             with connection.begin():
                 yield connection
@@ -63,6 +69,12 @@ class Database:
         Other processes write too, so this only makes a poll of the outbox sooner.
         """
         self._on_changes.append(callback)
+
+    def beside(self) -> Database:
+        """Open connections of its own that share this one's line of writers: without that, nobody could go first."""
+        other = Database(self._url)
+        other._queue = self._queue
+        return other
 
     def close(self) -> None:
         """Close all connections."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,8 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
+
+log = logging.getLogger(__name__)
 
 
 class Pulled(Collector):
@@ -24,14 +27,22 @@ class Pulled(Collector):
 
 @contextmanager
 def serve_metrics(bind: str, pull: Callable[[], str]) -> Iterator[int]:
-    """Serve ``/metrics`` on HOST:PORT from a thread; an empty address serves nothing. Gives the port."""
+    """Serve ``/metrics`` on HOST:PORT from a thread; an empty address serves nothing. Gives the port, or 0.
+
+    A taken port costs the figures, never the station: it is logged.
+    """
     if not bind:
         yield 0
         return
     host, _, port = bind.rpartition(":")
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Pulled(pull))
-    server, thread = start_http_server(int(port), host.strip("[]") or "127.0.0.1", registry=registry)
+    try:
+        server, thread = start_http_server(int(port), host.strip("[]") or "127.0.0.1", registry=registry)
+    except OSError as error:
+        log.warning("no metrics at %s: %s", bind, error.strerror)
+        yield 0
+        return
     try:
         yield server.server_port
     finally:

@@ -47,7 +47,7 @@ class Chat:
         """Read a request; raises BadWish."""
         try:
             request = _decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested without end
             raise BadWish(str(error)) from None
         if not request.messages:
             raise BadWish("messages must not be empty", "messages")
@@ -121,6 +121,7 @@ class Chat:
 
 
 _ERRORS: dict[int, tuple[str, str | None]] = {
+    400: ("invalid_request_error", "invalid_value"),
     401: ("authentication_error", "invalid_api_key"),
     404: ("invalid_request_error", "model_not_found"),
     429: ("rate_limit_error", "rate_limit_exceeded"),

@@ -64,7 +64,9 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        if self._act is None:
+        if len(self._buffer) > _HEAD_MAX + _BODY_MAX:
+            self._transport.close()
+        elif self._act is None:
             self._next()
 
     def pause_writing(self) -> None:
