@@ -22,10 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 with atheris.instrument_imports(include=["yizhan"]):
     from yizhan.http1.answer import Answer
-    from yizhan.http1.outgoing import Connection
     from yizhan.http1.deadlines import Sweeper
     from yizhan.http1.message import Headers, Limits, TransferFailed, first
     from yizhan.http1.origin import Timeouts
+    from yizhan.http1.outgoing import Connection
 
 _LOOP = asyncio.new_event_loop()
 _SWEEPER = Sweeper(_LOOP, tick_s=3600, expire_idle=lambda _: False)
@@ -64,6 +64,9 @@ class _Wire:
 
     def get_extra_info(self, name: str) -> None:
         pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
     def is_closing(self) -> bool:
         return self.aborted

@@ -1,4 +1,4 @@
-"""Feeds the server's protocol any bytes in any pieces, guided by coverage (atheris), and checks what must always hold.
+"""Feeds the server's protocol any bytes in any pieces, guided by coverage (atheris); checks what must always hold.
 
 Run with a Python that has atheris, httptools and msgspec: ``python fuzz/http1_server.py -max_total_time=1800``.
 Never may the protocol raise, answer more requests than were sent, hold more memory than its bounds, or leave a task.
@@ -20,6 +20,7 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 
 with atheris.instrument_imports(include=["yizhan"]):
     from tests.http1.server_corpus import ACCEPTED, SMUGGLING
+
     from yizhan.errors import StationError
     from yizhan.http1.connection import Connection
     from yizhan.http1.message import Limits

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import random
 import signal
 import ssl
@@ -34,11 +33,9 @@ from yizhan.purse.purse import Purse
 from yizhan.purse.shipping import Shipper
 from yizhan.relay.endpoints import answer
 from yizhan.relay.ports import Ports
+from yizhan.relay.ticking import tick_for_ever
 
-_TICK_S = 0.5  # drains and heartbeats are looked at so often
 _SHIP_OUT_S = 8.0  # for the last records, when stopping
-
-log = logging.getLogger("yizhan.app")
 
 
 class Gateway:
@@ -99,7 +96,7 @@ class Gateway:
         self.shipper.start()
         loop = asyncio.get_running_loop()
         self._tasks = [
-            loop.create_task(self._tick()),
+            loop.create_task(tick_for_ever(self.ports)),
             loop.create_task(self.purse.sweep_for_ever(idle_s=self.settings.lease_idle_s)),
         ]
 
@@ -112,17 +109,6 @@ class Gateway:
         await self.shipper.stop(within_s=_SHIP_OUT_S)
         await self.link.stop()
         await self.client.close()
-
-    async def _tick(self) -> None:
-        ports = self.ports
-        while True:
-            await asyncio.sleep(_TICK_S)
-            now = ports.clock.monotonic()
-            for exchange in list(ports.exchanges):
-                try:
-                    exchange.tick(now)
-                except Exception:
-                    log.exception("an exchange could not be looked after")
 
 
 async def _gateway(settings: Settings, index: str, inherited: Inherited) -> None:

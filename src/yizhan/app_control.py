@@ -148,7 +148,7 @@ def run_control(settings: Settings, inherited: Inherited | None = None) -> None:
     with ExitStack() as stack:
         database, seal = stack.enter_context(opened(settings))
         # Databases of their own: leases and intake never wait for a connection that a report holds.
-        lending = stack.enter_context(closing(Database(settings.database)))
+        lending = stack.enter_context(closing(database.beside()))
         books = DatabaseBooks(lending, seal, clock=clock, share_ppm=settings.lease_share_ppm)
         link = LinkServer(
             books,

@@ -170,6 +170,33 @@ class InsufficientQuota(StationError):
     kind = "insufficient_quota"
 
 
+# -- an operator's request ---------------------------------------------------------------------------------------------
+
+
+class NoSuchWallet(StationError):
+    """No wallet of that number."""
+
+    code = "wallet_not_found"
+    status = 404
+    kind = "invalid_request_error"
+
+
+class ReferenceTaken(StationError):
+    """The reference was already posted, with another amount or to another wallet."""
+
+    code = "reference_taken"
+    status = 409
+    kind = "invalid_request_error"
+
+
+class NotThatMuch(StationError):
+    """The amount cannot be moved: it is not positive, or more than is free in the wallet."""
+
+    code = "amount_refused"
+    status = 400
+    kind = "invalid_request_error"
+
+
 # -- the station -------------------------------------------------------------------------------------------------------
 
 

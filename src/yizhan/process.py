@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import select
 import signal
 import socket
 import sys
@@ -80,7 +81,7 @@ class Inherited(msgspec.Struct, frozen=True, kw_only=True):
         """Block until the supervisor is gone: for a child without an event loop."""
         if self.watch < 0:
             signal.pause()
-        os.read(self.watch, 1)
+        select.select([self.watch], [], [])  # not read(): a sibling's event loop makes the shared pipe non-blocking
 
 
 def follow_parent(parent: int) -> None:

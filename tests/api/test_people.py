@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import msgspec
 import pytest
 from sqlalchemy import select
 from tests.api.conftest import Desk
 
 from yizhan.billing import leases
-from yizhan.purse.records import Opened
 from yizhan.store import changes
 from yizhan.store.tables import audit, keys, running
 
@@ -64,11 +62,10 @@ def test_the_last_owner_stays(desk: Desk) -> None:
 def test_what_running_requests_hold_is_not_available(desk: Desk) -> None:
     desk.done("POST", "/users", {"name": "alice"})
     desk.done("POST", "/topups", {"user": "alice", "usd": "5"})
-    opened = Opened("req_1", 0, 1, 1, 1, "m", "chat", False, 1, 1_000_000, hold=2_000_000_000)
     with desk.database.write() as connection:
         leases.open_journal(connection, journal="g-1", gateway="g", now_ms=0)
         connection.execute(
-            running.insert().values(request_id="req_1", journal="g-1", opened=msgspec.msgpack.encode(opened))
+            running.insert().values(request_id="req_1", journal="g-1", wallet_id=1, hold=2_000_000_000, opened=b"")
         )
     shown = desk.done("GET", "/users/alice")
     assert (shown["balance_nano_usd"], shown["available_nano_usd"]) == (5_000_000_000, 3_000_000_000)

@@ -4,6 +4,7 @@ import pytest
 from tests.billing.books import NOW, Books, Gateway
 
 from yizhan.billing import ledger, queries
+from yizhan.errors import NoSuchWallet, NotThatMuch, ReferenceTaken
 from yizhan.money import Money
 from yizhan.store import changes
 from yizhan.store.tables import transactions
@@ -35,7 +36,7 @@ def test_a_reference_is_posted_once(books: Books) -> None:
 def test_a_reference_with_another_amount_is_refused(books: Books, amount: int) -> None:
     wallet = books.wallet()
     books.topup(wallet, 500, "pay-1")
-    with pytest.raises(ledger.ReferenceTaken):
+    with pytest.raises(ReferenceTaken):
         books.topup(wallet, amount, "pay-1")
     assert books.show(wallet).balance == 500
 
@@ -43,12 +44,12 @@ def test_a_reference_with_another_amount_is_refused(books: Books, amount: int) -
 @pytest.mark.parametrize("amount", [0, -1])
 def test_a_topup_of_nothing_is_refused(books: Books, amount: int) -> None:
     wallet = books.wallet()
-    with pytest.raises(ledger.NotThatMuch):
+    with pytest.raises(NotThatMuch):
         books.topup(wallet, amount)
 
 
 def test_an_unknown_wallet_is_a_noun(books: Books) -> None:
-    with pytest.raises(ledger.NoSuchWallet):
+    with pytest.raises(NoSuchWallet):
         books.topup(99, 1)
 
 
@@ -63,7 +64,7 @@ def test_a_refund_takes_money_out_once_for_a_reference(books: Books) -> None:
 def test_a_refund_takes_nothing_that_is_lent(books: Books, amount: int) -> None:
     wallet = books.wallet(500)
     Gateway(books).borrow(wallet, 100)
-    with pytest.raises(ledger.NotThatMuch, match=r"0\.0000004 USD"):
+    with pytest.raises(NotThatMuch, match=r"0\.0000004 USD"):
         _refund(books, wallet, amount)
 
 

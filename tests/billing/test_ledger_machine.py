@@ -185,6 +185,7 @@ class LedgerMachine(RuleBasedStateMachine):
 _QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 
 
+@pytest.mark.timeout(300)
 def test_any_order_of_events_leaves_sqlite_s_books_right(migrated_file: Path) -> None:
     class OnSqlite(LedgerMachine):
         def fresh(self, folder: Path) -> str:
@@ -197,7 +198,7 @@ def test_any_order_of_events_leaves_sqlite_s_books_right(migrated_file: Path) ->
     )
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_any_order_of_events_leaves_postgresql_s_books_right(postgres: PostgresServer) -> None:
     class OnPostgres(LedgerMachine):
         def fresh(self, folder: Path) -> str:

@@ -27,14 +27,14 @@ REGISTRIES = re.compile(
 
 
 def test_every_module_is_named_by_a_noun_of_its_own() -> None:
-    parts = {part for path in python("src", "tests", "bench") for part in [*path.parent.parts, path.stem]}
+    parts = {part for path in python("src", "tests", "bench", "fuzz") for part in [*path.parent.parts, path.stem]}
     assert [part for part in parts if NO_NOUN.match(part)] == []
 
 
 def test_no_class_is_a_manager_or_a_helper() -> None:
     found = [
         f"{short(path)}:{node.lineno} {node.name}"
-        for path in python("src", "tests", "bench")
+        for path in python("src", "tests", "bench", "fuzz")
         for node in ast.walk(parsed(path))
         if isinstance(node, ast.ClassDef) and NO_CLASS.search(node.name)
     ]

@@ -157,6 +157,9 @@ class Wire(asyncio.Transport):
     def resume_reading(self) -> None:
         self.reading = True
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def is_closing(self) -> bool:
         return self.aborted
 
@@ -188,8 +191,8 @@ class Outcome(NamedTuple):
     kept: bool  # may the connection be used again?
 
 
-def connected(limits: Limits) -> tuple[Connection, Wire, Home]:
-    home, wire = Home(), Wire()
+def connected(limits: Limits, wire: Wire | None = None) -> tuple[Connection, Wire, Home]:
+    home, wire = Home(), wire or Wire()
     connection = Connection(home, limits)
     connection.connection_made(wire)
     return connection, wire, home
@@ -202,10 +205,11 @@ async def play(
     reset: bool = False,
     method: bytes = b"POST",
     limits: Limits | None = None,
+    wire: Wire | None = None,
 ) -> Outcome:
     """Feed an answer in these parts, then perhaps a reset or the end of input, to a connection that has asked."""
     limits = limits or Limits()
-    connection, _, home = connected(limits)
+    connection, _, home = connected(limits, wire)
     loop = asyncio.get_running_loop()
     sweeper = Sweeper(loop, tick_s=60, expire_idle=lambda _: False)
     answer = Answer(

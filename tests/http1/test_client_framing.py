@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.http1.client_scene import OK, Outcome, connected, play, run
+from tests.http1.client_scene import OK, Outcome, Wire, connected, play, run
 
 from yizhan.http1.answer_framing import CHUNKED, UNTIL_CLOSE, BadFraming, body_length
 from yizhan.http1.message import Limits
@@ -196,3 +196,15 @@ def test_any_answer_in_any_split_arrives_whole_or_fails(
 
 def test_the_same_connection_carries_the_next_exchange() -> None:
     assert run(play([OK], eof=False)).kept
+
+
+def test_a_fault_of_ours_is_not_blamed_on_the_answer() -> None:
+    class Broken(Wire):
+        def get_write_buffer_size(self) -> int:
+            raise ZeroDivisionError
+
+    async def story() -> None:
+        with pytest.raises(ZeroDivisionError):
+            await play([LENGTH], wire=Broken())
+
+    run(story())

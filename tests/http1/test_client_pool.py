@@ -7,8 +7,8 @@ import pytest
 from tests.http1.client_scene import OK, Wire, answering, calling, get, hear, run, serving
 
 from yizhan.http1.client import Origin
-from yizhan.http1.outgoing import Connection
 from yizhan.http1.message import Limits, TransferFailed
+from yizhan.http1.outgoing import Connection
 from yizhan.http1.pool import Pool, Stable
 from yizhan.http1.upload import ShortUpload
 

@@ -139,6 +139,31 @@ def test_a_gateway_that_hangs_up_when_asked_is_not_taken_for_empty(town: Town) -
     run(scenario())
 
 
+def test_a_gateway_missing_for_long_is_not_waited_for_and_may_come_back(town: Town) -> None:
+    async def scenario() -> None:
+        wallet_id = town.add_user("ann", usd=TWENTY)
+        town.server.stop()
+        town.open(absent_s=0)
+        lost, other = await Peer.hello(town, "lost"), await Peer.hello(town, "other")
+        await lost.say(m.Borrow(1, wallet_id, 20 * int(PRICE), 0, 0, 0))
+        await lost.heard(m.Lent)
+        lost.close()
+        await until(lambda: "lost-1" not in town.server._sessions)
+        await other.say(m.Borrow(1, wallet_id, 1, 0, 0, 0))
+        answer = await other.heard(m.Lent)
+        assert (answer.short, answer.unsure) == (1, False)
+        assert town.wallet(wallet_id)[1] == 20 * PRICE  # nothing is lent twice
+        lost = await Peer.hello(town, "lost")
+        await other.say(m.Borrow(2, wallet_id, 1, 0, 0, 0))
+        recall = await lost.heard(m.Recall)
+        await lost.say(m.Returned(recall.n, wallet_id, 20 * int(PRICE)))
+        assert await other.heard(m.Lent) == m.Lent(2, wallet_id, 1)
+        for peer in (lost, other):
+            peer.close()
+
+    run(scenario())
+
+
 def test_one_recall_at_a_time_and_first_come_first_served(town: Town) -> None:
     async def scenario() -> None:
         wallet_id = town.add_user("ann", usd=TWENTY)

@@ -12,6 +12,7 @@ from sqlalchemy import insert, select, update
 
 from yizhan.billing.books import DatabaseBooks
 from yizhan.billing.ledger import open_wallet, topup
+from yizhan.billing.verify import verify
 from yizhan.clock import SystemClock
 from yizhan.link.client import LinkClient
 from yizhan.link.server import LinkServer
@@ -162,6 +163,9 @@ def a_town(*, tcp: bool = False) -> Iterator[Town]:
     town = Town(folder, tcp=tcp)
     try:
         yield town
+        with town.database.read() as c:
+            report = verify(c)
+        assert report.ok, report.reasons
     finally:
         town.close()
         shutil.rmtree(folder)

@@ -107,11 +107,27 @@ def test_media_are_counted_apart_from_text() -> None:
     assert openai_chat.estimated_input(wanted, image_tokens=1000) >= 2000
 
 
-def test_unfinished_or_endless_base64_is_text() -> None:
-    padding = "p" * 600
-    assert peek(asked(x=padding + ";base64,")).text_bytes > 600
-    many = peek(asked(x=[";base64,AAAA"] * 1200))
-    assert many.text_bytes > 200 * 12
+def test_base64_outside_the_messages_is_text_and_the_number_of_pieces_is_bounded() -> None:
+    assert peek(asked(x="p" * 600 + ";base64,")).text_bytes > 600
+    parts = [{"type": "image_url", "image_url": {"url": "data:;base64,AAAA"}}] * 1200
+    body = asked(messages=[{"role": "user", "content": parts}])
+    wanted = peek(body)
+    assert wanted.images == 2400
+    assert len(body) - wanted.text_bytes == 1000 * len(";base64,AAAA")
+
+
+def test_a_large_body_is_bound_like_a_small_one() -> None:
+    data = "A" * 400_000
+    parts = [{"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": f"data:;base64,{data}"}}]
+    wanted = peek(asked(messages=[{"role": "user", "content": parts}], stream=True))
+    assert (wanted.images, wanted.stream) == (2, True)
+    assert wanted.text_bytes < 300
+
+
+def test_a_large_body_with_a_broken_value_is_no_json() -> None:
+    body = asked(x="p" * 400_000)[:-1] + b',"n":tru}'
+    with pytest.raises(BadRequest, match="JSON"):
+        peek(body)
 
 
 invented = st.dictionaries(
@@ -204,7 +220,8 @@ def test_a_reported_answer_is_billed_as_reported() -> None:
 
 def test_an_unreported_answer_is_counted() -> None:
     message = {"content": "four words are here", "reasoning_content": "hm", "tool_calls": [{"id": 1}], "refusal": "no"}
-    for usage in ({}, {"usage": None}, {"usage": {}}):
+    unreported: list[dict[str, Any]] = [{}, {"usage": None}, {"usage": {}}]
+    for usage in unreported:
         answered = openai_chat.read_answer(json.dumps({"choices": [{"message": message}, {}], **usage}).encode())
         assert answered.usage is None
         assert 5 <= answered.counted <= 25

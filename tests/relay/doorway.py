@@ -34,6 +34,7 @@ from yizhan.purse.purse import Purse
 from yizhan.purse.records import Closed, Opened, Progressed, Record
 from yizhan.relay.endpoints import answer
 from yizhan.relay.ports import Ports
+from yizhan.relay.ticking import tick_for_ever
 from yizhan.vendors.pretending.server import PretendServer
 
 KEY = "sk-" + "k" * 48
@@ -199,9 +200,11 @@ async def gateway(folder: Path, *channels: Channel, **changes: Any) -> AsyncIter
     await server.serve(sock)
     door = Doorway(ports, server, office, world, sock.getsockname()[1])
     issue(door, KEY)
+    ticking = asyncio.create_task(tick_for_ever(ports, every_s=0.02))
     try:
         yield door
     finally:
+        ticking.cancel()
         await door.http.aclose()
         await server.drain(2)
         await client.close()

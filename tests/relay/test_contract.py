@@ -111,8 +111,6 @@ async def test_a_drain_ends_in_time(tmp_path: Path) -> None:
         await caller.leave()
         async with asyncio.timeout(5):
             while door.ports.exchanges:
-                for exchange in list(door.ports.exchanges):
-                    exchange.tick(door.ports.clock.monotonic())
                 await asyncio.sleep(0.02)
         closed = (await door.closed())[0]
         assert (closed.status, closed.estimated, closed.usage.output) == ("caller_left", True, 0)

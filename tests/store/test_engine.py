@@ -189,6 +189,33 @@ def test_urgent_writers_go_first_and_each_line_keeps_its_order() -> None:
     assert queue.waiting == 0
 
 
+def test_a_database_beside_another_waits_in_the_same_line(migrated_file: Path) -> None:
+    public = Database(f"sqlite:///{migrated_file}?timeout=0")  # outside the line it would be busy at once
+    lending = public.beside()
+    done: list[str] = []
+
+    def lend() -> None:
+        with lending.write(urgent=True) as c:
+            c.execute(update(counters).values(value=counters.c.value + 1))
+            done.append("lent")
+
+    thread = threading.Thread(target=lend)
+    with public.write() as c:
+        c.execute(update(counters).values(value=5))
+        thread.start()
+        line = lending._queue
+        assert line is not None
+        while not line.waiting:
+            thread.join(0.001)
+        assert done == []
+    thread.join(10)
+    assert done == ["lent"]
+    with lending.read() as c:
+        assert c.execute(select(counters.c.value)).scalar_one() == 6
+    lending.close()
+    public.close()
+
+
 def test_who_waits_too_long_is_told_and_leaves_the_line() -> None:
     queue = WriteQueue()
 

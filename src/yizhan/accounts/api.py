@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import Controller, get, patch, post
-from litestar.params import JSONBody, Parameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 from sqlalchemy import Connection
 
 from yizhan.accounts import queries, service
@@ -16,7 +16,7 @@ from yizhan.web.access import ADMIN, USER, Role, own_or_admin
 from yizhan.web.given import GivenOffice, GivenPerson
 from yizhan.web.listing import Listing, PageSize
 
-After = Annotated[int, Parameter(ge=0, description="Only ids above this one; `next` of the page before")]
+After = Annotated[int, QueryParameter(ge=0, description="Only ids above this one; `next` of the page before")]
 
 
 class NewUser(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -70,7 +70,7 @@ class UserController(Controller):
         return Listing(data=found, next=str(found[-1].id) if len(found) == limit else None)
 
     @get("/{name:str}", opt=USER, summary="Show a user", operation_id="show_user")
-    async def show(self, name: str, office: GivenOffice, person: GivenPerson) -> UserView:
+    async def show(self, name: FromPath[str], office: GivenOffice, person: GivenPerson) -> UserView:
         """Show a user with balance and available money. Users see themselves only."""
         own_or_admin(person, owner=name, what="user")
         return await office.read(lambda c: service.show(c, name))
@@ -78,7 +78,7 @@ class UserController(Controller):
     @patch("/{name:str}", opt=ADMIN, summary="Change a user", operation_id="change_user")
     async def change(
         self,
-        name: str,
+        name: FromPath[str],
         data: JSONBody[UserChange],
         office: GivenOffice,
         person: GivenPerson,

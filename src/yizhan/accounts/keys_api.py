@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import Controller, get, patch, post
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody
 from sqlalchemy import Connection
 
 from yizhan.accounts import keys
@@ -53,7 +53,9 @@ class KeyController(Controller):
     tags = ("keys",)
 
     @post("/users/{name:str}/keys", opt=USER, summary="Make a key", operation_id="add_key")
-    async def add(self, name: str, data: JSONBody[NewKey], office: GivenOffice, person: GivenPerson) -> MadeKey:
+    async def add(
+        self, name: FromPath[str], data: JSONBody[NewKey], office: GivenOffice, person: GivenPerson
+    ) -> MadeKey:
         """Make a key on a user's wallet. The answer holds the secret; nobody can show it again."""
         own_or_admin(person, owner=name, what="user")
         if data.group is not None and not person.may("admin"):
@@ -81,13 +83,15 @@ class KeyController(Controller):
         return MadeKey(id=added, key=secret, user=name, title=data.title)
 
     @get("/users/{name:str}/keys", opt=USER, summary="List a user's keys", operation_id="list_keys")
-    async def list(self, name: str, office: GivenOffice, person: GivenPerson) -> Listing[KeyView]:
+    async def list(self, name: FromPath[str], office: GivenOffice, person: GivenPerson) -> Listing[KeyView]:
         """List a user's keys, without their secrets."""
         own_or_admin(person, owner=name, what="user")
         return Listing(data=await office.read(lambda c: [keys.view(row) for row in keys.list_keys(c, owner=name)]))
 
     @patch("/keys/{key_id:int}", opt=USER, summary="Change a key", operation_id="change_key")
-    async def change(self, key_id: int, data: JSONBody[KeyChange], office: GivenOffice, person: GivenPerson) -> KeyView:
+    async def change(
+        self, key_id: FromPath[int], data: JSONBody[KeyChange], office: GivenOffice, person: GivenPerson
+    ) -> KeyView:
         """Rename, disable, enable or limit a key; in force on every worker within a second."""
         fields = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not msgspec.UNSET}
         now_ms = office.clock.now_ms()

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from yizhan.billing import ledger
 from yizhan.errors import AlreadyThere, NotFound
-from yizhan.purse.records import Opened, Record
 from yizhan.store import changes
 from yizhan.store.tables import groups, keys, running, sessions, users, wallets
 from yizhan.web.access import Person, Role
-
-_decode = msgspec.msgpack.Decoder(Record).decode
 
 
 def user_id(connection: Connection, name: str) -> int:
@@ -45,9 +41,12 @@ def must_be_group(connection: Connection, name: str) -> None:
 
 
 def list_users(connection: Connection, *, after: int, limit: int, name: str | None = None) -> list[Row[Any]]:
-    """List users with their wallets, oldest first, from an id on."""
+    """List users with their wallets and what running requests hold, oldest first, from an id on."""
+    held = (
+        select(func.coalesce(func.sum(running.c.hold), 0)).where(running.c.wallet_id == wallets.c.id).scalar_subquery()
+    )
     wanted = (
-        select(users, wallets.c.id.label("wallet_id"), wallets.c.balance, wallets.c.leased)
+        select(users, wallets.c.balance, wallets.c.leased, held.label("held"))
         .join(wallets, wallets.c.user_id == users.c.id)
         .where(users.c.id > after)
         .order_by(users.c.id)
@@ -56,16 +55,6 @@ def list_users(connection: Connection, *, after: int, limit: int, name: str | No
     if name is not None:
         wanted = wanted.where(users.c.name == name)
     return list(connection.execute(wanted))
-
-
-def held_by_wallet(connection: Connection) -> dict[int, int]:
-    """Add up what running requests hold of each wallet."""
-    held: dict[int, int] = {}
-    for (opened,) in connection.execute(select(running.c.opened)):
-        record = _decode(opened)
-        assert isinstance(record, Opened)
-        held[record.wallet_id] = held.get(record.wallet_id, 0) + record.hold
-    return held
 
 
 def set_user(connection: Connection, name: str, *, fields: dict[str, Any], now_ms: int) -> int:

@@ -58,9 +58,8 @@ def show(connection: Connection, name: str) -> UserView:
 
 def list_views(connection: Connection, *, after: int = 0, limit: int = 1, name: str | None = None) -> list[UserView]:
     """Show users, oldest first."""
-    held = queries.held_by_wallet(connection)
     rows = queries.list_users(connection, after=after, limit=limit, name=name)
-    return [_view(row, held.get(row.wallet_id, 0)) for row in rows]
+    return [_view(row) for row in rows]
 
 
 def change(connection: Connection, name: str, *, fields: dict[str, Any], by: Person, now_ms: int) -> UserView:
@@ -73,7 +72,7 @@ def change(connection: Connection, name: str, *, fields: dict[str, Any], by: Per
     return show(connection, name)
 
 
-def _view(row: Row[Any], held: int) -> UserView:
+def _view(row: Row[Any]) -> UserView:
     return UserView(
         id=row.id,
         name=row.name,
@@ -81,7 +80,7 @@ def _view(row: Row[Any], held: int) -> UserView:
         status=row.status,
         group=row.price_group,
         balance_nano_usd=row.balance,
-        available_nano_usd=row.balance - held,
+        available_nano_usd=row.balance - row.held,
         leased_nano_usd=row.leased,
         created_ms=row.created_ms,
     )

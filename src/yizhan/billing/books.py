@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from yizhan.billing import intake, leases
 from yizhan.billing.leases import OUTSTANDING, Loan
@@ -13,6 +13,26 @@ from yizhan.purse.ports import KeyRecord
 from yizhan.store import catalog, tables
 from yizhan.store.engine import Database
 from yizhan.store.seal import Seal
+
+_keys, _users, _leases = tables.keys.c, tables.users.c, tables.leases.c
+_KEY = (  # statements that are asked often are built once: building costs more than asking
+    select(
+        _keys.id,
+        _keys.user_id,
+        _keys.wallet_id,
+        _keys.price_group,
+        _keys.status,
+        _keys.expires_ms,
+        _keys.models,
+        _users.price_group.label("owner_group"),
+        _users.status.label("owner_status"),
+    )
+    .join(tables.users, _keys.user_id == _users.id)
+    .where(_keys.key_hash == bindparam("hash"))
+)
+_HOLDERS = select(_leases.journal).where(
+    _leases.wallet_id == bindparam("wallet"), _leases.state == "open", OUTSTANDING > 0
+)
 
 
 class DatabaseBooks:
@@ -33,11 +53,8 @@ class DatabaseBooks:
 
     def open_key(self, *, key_hash: bytes) -> KeyRecord | None:
         """Look a key up; one whose owner is switched off is switched off."""
-        keys, users = tables.keys, tables.users
-        owner = users.c.price_group.label("owner_group"), users.c.status.label("owner_status")
-        query = select(keys, *owner).join(users, keys.c.user_id == users.c.id)
         with self._database.read() as c:
-            row = c.execute(query.where(keys.c.key_hash == key_hash)).one_or_none()
+            row = c.execute(_KEY, {"hash": key_hash}).one_or_none()
         if row is None:
             return None
         return KeyRecord(
@@ -52,7 +69,7 @@ class DatabaseBooks:
         )
 
     def lend(self, *, journal: str, wallet_id: int, need: int, burn: int, granted: int, returned: int) -> Loan:
-        with self._database.write(urgent=True) as c:
+        with self._database.write(urgent=True, durable=False) as c:
             return leases.lend(
                 c,
                 journal=journal,
@@ -66,15 +83,17 @@ class DatabaseBooks:
             )
 
     def take_back(self, *, journal: str, wallet_id: int, returned: int) -> None:
-        with self._database.write(urgent=True) as c:
+        with self._database.write(urgent=True, durable=False) as c:
             leases.take_back(c, journal=journal, wallet_id=wallet_id, returned=returned)
 
     def holders(self, *, wallet_id: int) -> list[str]:
         """List the journals that may still hold money of the wallet; not those given up as unresolved."""
-        held = tables.leases
-        query = select(held.c.journal).where(held.c.wallet_id == wallet_id, held.c.state == "open", OUTSTANDING > 0)
         with self._database.read() as c:
-            return list(c.execute(query).scalars())
+            return list(c.execute(_HOLDERS, {"wallet": wallet_id}).scalars())
+
+    def leave_unresolved(self, *, journal: str) -> None:
+        with self._database.write(urgent=True) as c:
+            leases.leave_unresolved(c, journal=journal)
 
     def take_in(self, *, journal: str, offset: int, data: bytes | memoryview) -> int:
         try:

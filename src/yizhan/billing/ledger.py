@@ -12,7 +12,7 @@ from typing import Literal
 from sqlalchemy import Connection, insert, select, update
 
 from yizhan.clock import Millis
-from yizhan.errors import StationError
+from yizhan.errors import NoSuchWallet, NotThatMuch, ReferenceTaken
 from yizhan.money import ZERO, Money
 from yizhan.store.changes import announce
 from yizhan.store.tables import accounts, entries, transactions, wallets
@@ -20,30 +20,6 @@ from yizhan.store.tables import accounts, entries, transactions, wallets
 TransactionKind = Literal["topup", "usage", "refund", "correction"]
 SystemAccount = Literal["revenue", "cost", "promotion", "payment", "refund", "correction"]
 Source = Literal["payment", "promotion"]
-
-
-class NoSuchWallet(StationError):
-    """No wallet of that number."""
-
-    code = "wallet_not_found"
-    status = 404
-    kind = "invalid_request_error"
-
-
-class ReferenceTaken(StationError):
-    """The reference was already posted, with another amount or to another wallet."""
-
-    code = "reference_taken"
-    status = 409
-    kind = "invalid_request_error"
-
-
-class NotThatMuch(StationError):
-    """The amount cannot be moved: it is not positive, or more than is free in the wallet."""
-
-    code = "amount_refused"
-    status = 400
-    kind = "invalid_request_error"
 
 
 def open_wallet(c: Connection, *, user_id: int, now_ms: Millis) -> int:

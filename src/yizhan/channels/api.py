@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, delete, get, patch, post
-from litestar.params import JSONBody, Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from yizhan.channels import queries, service, trial
 from yizhan.channels.service import ChannelView
@@ -22,7 +22,7 @@ Weight = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 Note = Annotated[str, msgspec.Meta(max_length=255)]
 Models = list[str] | dict[str, str]
 UNSET = msgspec.UNSET
-After = Annotated[int, Parameter(ge=0, description="Only ids above this one; `next` of the page before")]
+After = Annotated[int, QueryParameter(ge=0, description="Only ids above this one; `next` of the page before")]
 
 
 class NewChannel(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -84,13 +84,13 @@ class ChannelController(Controller):
         return Listing(data=found, next=str(found[-1].id) if len(found) == limit else None)
 
     @get("/{channel:str}", opt=ADMIN, summary="Show a channel", operation_id="show_channel")
-    async def show(self, channel: str, office: GivenOffice) -> ChannelView:
+    async def show(self, channel: FromPath[str], office: GivenOffice) -> ChannelView:
         """Show a channel, found by name or id, with the tails of its keys."""
         return service.view(await office.read(lambda c: queries.find_channel(c, channel)), office.seal)
 
     @patch("/{channel:str}", opt=ADMIN, summary="Change a channel", operation_id="change_channel")
     async def change(
-        self, channel: str, data: JSONBody[ChannelChange], office: GivenOffice, person: GivenPerson
+        self, channel: FromPath[str], data: JSONBody[ChannelChange], office: GivenOffice, person: GivenPerson
     ) -> ChannelView:
         """Change, disable or enable a channel; in force on every worker within a second."""
         given = {name: value for name, value in msgspec.structs.asdict(data).items() if value is not UNSET}
@@ -105,7 +105,7 @@ class ChannelController(Controller):
         )
 
     @delete("/{channel:str}", opt=ADMIN, summary="Remove a channel", operation_id="remove_channel", status_code=200)
-    async def remove(self, channel: str, office: GivenOffice, person: GivenPerson) -> ChannelView:
+    async def remove(self, channel: FromPath[str], office: GivenOffice, person: GivenPerson) -> ChannelView:
         """Remove a channel and its keys; answers with what it was. Requests that run on it end as they would."""
         now_ms = office.clock.now_ms()
         return await office.change(
@@ -116,7 +116,7 @@ class ChannelController(Controller):
         )
 
     @post("/{channel:str}/test", opt=ADMIN, summary="Test a channel", operation_id="test_channel", status_code=200)
-    async def test(self, channel: str, office: GivenOffice, model: str | None = None) -> Trial:
+    async def test(self, channel: FromPath[str], office: GivenOffice, model: FromQuery[str | None] = None) -> Trial:
         """Ask the upstream for one token, for real; it may cost the operator that token. Nothing is billed to users."""
         row = await office.read(lambda c: queries.find_channel(c, channel))
         if model is not None and model not in row.models:

@@ -107,7 +107,7 @@ class Client:
             connection.start(answer, head, plain, to_head=method == b"HEAD", streamed=streamed)
             if on_sent is not None:
                 on_sent()
-            if not isinstance(body, bytes):
+            if not isinstance(body, bytes) and not answer.ended:
                 answer.upload = begin_upload(connection, answer, body, length=length)
             try:
                 await answer.head()

@@ -12,7 +12,7 @@ import ssl
 from enum import IntEnum
 from typing import Protocol, cast
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from yizhan.http1.answer import Answer
 from yizhan.http1.answer_framing import CHUNKED, UNTIL_CLOSE, BadFraming, body_length
@@ -172,6 +172,8 @@ class Connection(asyncio.Protocol):
         self._barren += len(data)
         try:
             self._parser.feed_data(data)
+        except HttpParserCallbackError as error:  # a fault of ours, not of the answer
+            self._fault = self._fault or error.__context__ or error
         except (HttpParserError, HttpParserUpgrade) as error:
             # What follows a complete answer is not parsed for its own sake: it only means the connection is spent.
             self._keep = False
@@ -265,7 +267,7 @@ class Connection(asyncio.Protocol):
 
     def _stop_upload(self) -> None:
         """The answer has begun; if the request has not left yet, its rest never does."""
-        if self._rest is not None or self._uploading or self._write_paused:
+        if self._rest is not None or self._uploading or self._transport.get_write_buffer_size():
             self._rest = None
             self._uploading = False
             self._keep = False

@@ -225,7 +225,6 @@ class Reply:
         line = self._line
         if line is None:
             return
-        self._sample()
         size = len(data)
         if self._left is not None:
             if size > self._left:

@@ -39,6 +39,9 @@ class Books(Protocol):
     def holders(self, *, wallet_id: int) -> list[str]:
         """List the journals that may still hold money of the wallet."""
 
+    def leave_unresolved(self, *, journal: str) -> None:
+        """Note that a journal's writer has been away for long: its money stays lent, but nobody waits for it."""
+
     def take_in(self, *, journal: str, offset: int, data: bytes | memoryview) -> int:
         """Book records; returns the position before which everything is booked, also where some are missing."""
 

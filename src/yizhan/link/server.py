@@ -23,6 +23,7 @@ from yizhan.purse.frames import HEAD
 
 HELLO_S = 5.0
 FIGURES_S = 1.0
+ABSENT_S = 60.0  # a worker that died on this host is back, or its journal adopted, within seconds
 BATCH_BYTES = 64 * 1024  # records booked at once: about 5 ms, then others get their turn
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,14 @@ class LinkServer:
     """Serves gateways. ``start``, ``stop``, ``nudge`` and ``figures`` may be called from other threads."""
 
     def __init__(
-        self, books: Books, *, address: str, secret: str = "", recall_s: float = 0.2, poll_s: float = 0.25
+        self,
+        books: Books,
+        *,
+        address: str,
+        secret: str = "",
+        recall_s: float = 0.2,
+        poll_s: float = 0.25,
+        absent_s: float = ABSENT_S,
     ) -> None:
         self._path, self._host = address_of(address)
         if self._path is None and not secret:
@@ -42,7 +50,7 @@ class LinkServer:
         self._secret = secret
         self._poll_s = poll_s
         self._sessions: dict[str, Session] = {}  # by journal
-        self._lending = Lending(books, self._sessions, recall_s=recall_s)
+        self._lending = Lending(books, self._sessions, recall_s=recall_s, absent_s=absent_s)
         self._talks: set[asyncio.Task[None]] = set()
         self._welcome: tuple[int, tuple[bytes, ...]] | None = None  # the last snapshot sent, for the next gateway
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -239,17 +247,19 @@ class LinkServer:
         if record is None or not asked.need:
             return m.KeyOpened(asked.n, record, None)
         borrow = m.Borrow(0, record.wallet_id, asked.need, 0, 0, 0)
-        return m.KeyOpened(asked.n, record, self._lending.at_once(session, borrow))
+        lent = self._lending.at_once(session, borrow)
+        return m.KeyOpened(asked.n, record, None if lent is None or lent.short else lent)
 
     def _lent(self, session: Session, asked: m.Borrow) -> m.Lent | None:
         lent = self._lending.at_once(session, asked)
-        if lent is None:
-            self._work(session, self._lent_in_line(session, asked))
-        return lent
+        if lent is not None and not lent.short:
+            return lent
+        self._work(session, self._lent_in_line(session, asked, lent))
+        return None
 
-    async def _lent_in_line(self, session: Session, asked: m.Borrow) -> None:
+    async def _lent_in_line(self, session: Session, asked: m.Borrow, tried: m.Lent | None) -> None:
         try:
-            answer: m.FromControl = await self._lending.in_line(session, asked)
+            answer: m.FromControl = await self._lending.in_line(session, asked, tried)
         except Exception:
             log.exception("money could not be lent to %s", session.gateway)
             answer = m.Trouble(asked.n, "the books could not be asked")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from litestar import Controller, delete, get, put
-from litestar.params import JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 from sqlalchemy import Connection
 
 from yizhan.catalog.entries import Price
@@ -44,7 +44,7 @@ class PriceController(Controller):
     tags = ("prices",)
 
     @get(opt=USER, summary="List prices", operation_id="list_prices")
-    async def list(self, office: GivenOffice, after: str = "", limit: PageSize = 100) -> Listing[PriceView]:
+    async def list(self, office: GivenOffice, after: FromQuery[str] = "", limit: PageSize = 100) -> Listing[PriceView]:
         """List the prices in force, by model."""
         found = [
             service.view(row) for row in await office.read(lambda c: queries.in_force(c, after=after, limit=limit))
@@ -52,14 +52,16 @@ class PriceController(Controller):
         return Listing(data=found, next=found[-1].model if len(found) == limit else None)
 
     @get("/{model:path}", opt=USER, summary="Show a model's price", operation_id="show_price")
-    async def show(self, model: str, office: GivenOffice) -> Versions:
+    async def show(self, model: FromPath[str], office: GivenOffice) -> Versions:
         """Show what a model costs, and the versions before."""
         name = model.removeprefix("/")
         found = [service.view(row) for row in await office.read(lambda c: queries.versions(c, name))]
         return Versions(model=name, current=None if found[0].withdrawn else found[0], versions=found)
 
     @put("/{model:path}", opt=ADMIN, summary="Set a model's price", operation_id="set_price")
-    async def set(self, model: str, data: JSONBody[NewPrice], office: GivenOffice, person: GivenPerson) -> PriceView:
+    async def set(
+        self, model: FromPath[str], data: JSONBody[NewPrice], office: GivenOffice, person: GivenPerson
+    ) -> PriceView:
         """Put a new version in force, on every worker within a second. Requests that run keep the price they had."""
         name = model.removeprefix("/")
         price = service.priced(
@@ -75,7 +77,7 @@ class PriceController(Controller):
         )
 
     @delete("/{model:path}", opt=ADMIN, summary="Withdraw a price", operation_id="withdraw_price", status_code=200)
-    async def withdraw(self, model: str, office: GivenOffice, person: GivenPerson) -> PriceView:
+    async def withdraw(self, model: FromPath[str], office: GivenOffice, person: GivenPerson) -> PriceView:
         """Stop selling a model. Its versions stay, for the receipts that name them."""
         name = model.removeprefix("/")
         now_ms = office.clock.now_ms()

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, get, put
-from litestar.params import JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody
 from sqlalchemy import Row
 
 from yizhan.errors import BadRequest
@@ -64,7 +64,9 @@ class GroupController(Controller):
         return Listing(data=[_group(row) for row in await office.read(queries.list_groups)])
 
     @put("/{name:str}", opt=ADMIN, summary="Set a price group", operation_id="set_group")
-    async def set(self, name: str, data: JSONBody[GroupChange], office: GivenOffice, person: GivenPerson) -> GroupView:
+    async def set(
+        self, name: FromPath[str], data: JSONBody[GroupChange], office: GivenOffice, person: GivenPerson
+    ) -> GroupView:
         """Add or change a price group; in force on every worker within a second."""
         if not 1 <= len(name) <= 64 or not name.isprintable():
             raise BadRequest("A group's name has 1 to 64 printable characters.", param="name")
@@ -87,13 +89,15 @@ class ModelController(Controller):
     tags = ("models",)
 
     @get(opt=ADMIN, summary="List models", operation_id="list_models")
-    async def list(self, office: GivenOffice, after: str = "", limit: PageSize = 100) -> Listing[ModelView]:
+    async def list(self, office: GivenOffice, after: FromQuery[str] = "", limit: PageSize = 100) -> Listing[ModelView]:
         """List what is known of models, by name."""
         found = [_model(row) for row in await office.read(lambda c: queries.list_models(c, after=after, limit=limit))]
         return Listing(data=found, next=found[-1].name if len(found) == limit else None)
 
     @put("/{model:path}", opt=ADMIN, summary="Set a model's limits", operation_id="set_model")
-    async def set(self, model: str, data: JSONBody[ModelChange], office: GivenOffice, person: GivenPerson) -> ModelView:
+    async def set(
+        self, model: FromPath[str], data: JSONBody[ModelChange], office: GivenOffice, person: GivenPerson
+    ) -> ModelView:
         """Set a model's context window and output limit; in force on every worker within a second."""
         name = model.removeprefix("/")
         service.check_model(name)

@@ -5,17 +5,17 @@ Everything here is pure: no I/O, no clock, no settings. Source: OpenAI's API ref
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
-from typing import TypeVar
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
-from yizhan.errors import AmbiguousField, BadRequest, StationError, UnsupportedField
+from yizhan.errors import AmbiguousField, BadJson, BadRequest, StationError, UnsupportedField
 from yizhan.protocols.counting import tokens_of
 from yizhan.protocols.toplevel import Spans, replaced, spans
 from yizhan.protocols.usage import Usage
-
-_V = TypeVar("_V")
 
 NAME = "openai_chat"
 N_MAX = 128  # OpenAI's own bound
@@ -61,29 +61,51 @@ class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
+_NULL = msgspec.Raw(b"null")
+
+
+class _Fields(msgspec.Struct):
+    """The fields that matter, each with the types that chat completions take."""
+
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    max_tokens: Annotated[int, Meta(ge=0, le=2**31)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=0, le=2**31)] | None = None
+    n: Annotated[int, Meta(ge=1, le=N_MAX)] | None = None
+    modalities: list[str] | None = None
+    service_tier: str | None = None
+    web_search_options: msgspec.Raw = _NULL
+    best_of: msgspec.Raw = _NULL
+
+
+_READ = frozenset(_Fields.__struct_fields__)
+_fields = msgspec.json.Decoder(_Fields)
+
+
 def peek(body: bytes) -> Generator[None, None, Wanted]:
     """Read what matters of a request; yields between slices of a large body.
 
     Raises BadJson, AmbiguousField, UnsupportedField, BadRequest with the field in ``param``.
     """
     found = yield from spans(body)
-    _refuse_lookalikes(found)
-    _refuse_unpriced(body, found)
-    model = _value(body, found, "model", str)
-    if not model:
+    fields = _read(body, found)
+    if not fields.model:
         raise BadRequest("the request names no model: set `model`", param="model")
     if "messages" not in found:
         raise BadRequest("the request has no `messages`", param="messages")
-    base64_bytes = _base64_bytes(body) if len(body) > 512 else 0
-    options = _value(body, found, "stream_options", _StreamOptions)
+    _refuse_unpriced(fields)
+    images, base64_bytes = _media(body, found["messages"])
+    caps = (fields.max_tokens, fields.max_completion_tokens)
+    options = fields.stream_options
     return Wanted(
-        model=model,
-        stream=bool(_value(body, found, "stream", bool)),
-        usage_asked=options is not None and bool(options.include_usage),
-        output_cap=_output_cap(body, found),
-        choices=_count(body, found, "n", least=1, most=N_MAX) or 1,
-        audio="audio" in (_value(body, found, "modalities", list[str]) or ()),
-        images=body.count(b'"image_url"') + body.count(b'"file"') + body.count(b'"input_audio"'),
+        model=fields.model,
+        stream=fields.stream is True,
+        usage_asked=options is not None and options.include_usage is True,
+        output_cap=max(caps[0] or 0, caps[1] or 0) if caps != (None, None) else None,
+        choices=fields.n or 1,
+        audio=fields.modalities is not None and "audio" in fields.modalities,
+        images=images,
         text_bytes=len(body) - base64_bytes,
         body=body,
         spans=found,
@@ -139,44 +161,47 @@ class WireUsage(msgspec.Struct):
 
 
 def usage_of(wire: WireUsage) -> Usage:
-    """Sort OpenAI's overlapping figures into classes that do not overlap. Negative figures count as none."""
-    inner = wire.prompt_tokens_details or _PromptDetails()
-    outer = wire.completion_tokens_details or _CompletionDetails()
-    left = _Left(wire.prompt_tokens)
-    cached = left.take(inner.cached_tokens if inner.cached_tokens is not None else wire.prompt_cache_hit_tokens)
-    written = left.take(inner.cache_write_tokens)
-    audio_in, image_in = left.take(inner.audio_tokens), left.take(inner.image_tokens)
-    out = _Left(wire.completion_tokens)
-    reasoning = out.take(outer.reasoning_tokens)
-    audio_out, image_out = out.take(outer.audio_tokens), out.take(outer.image_tokens)
+    """Sort OpenAI's overlapping figures into classes that do not overlap; a part never exceeds what is left.
+
+    Negative figures count as none.
+    """
+    inputs = outputs = (0, 0, 0, 0)
+    left = max(wire.prompt_tokens or 0, 0)
+    out = max(wire.completion_tokens or 0, 0)
+    if (inner := wire.prompt_tokens_details) is not None:
+        cached = inner.cached_tokens if inner.cached_tokens is not None else wire.prompt_cache_hit_tokens
+        inputs = _parts(left, cached, inner.cache_write_tokens, inner.audio_tokens, inner.image_tokens)
+    elif wire.prompt_cache_hit_tokens:
+        inputs = _parts(left, wire.prompt_cache_hit_tokens, None, None, None)
+    if (outer := wire.completion_tokens_details) is not None:
+        outputs = _parts(out, outer.reasoning_tokens, outer.audio_tokens, outer.image_tokens, None)
+    cached_input, written, audio_input, image_input = inputs
+    reasoning, audio_output, image_output, _ = outputs
     return Usage(
-        input=left.rest,
-        cached_input=cached,
-        cache_write_5m=written,
-        image_input=image_in,
-        audio_input=audio_in,
-        output=out.rest,
-        reasoning=reasoning,
-        image_output=image_out,
-        audio_output=audio_out,
+        left - sum(inputs),
+        cached_input,
+        written,
+        0,
+        image_input,
+        audio_input,
+        out - sum(outputs),
+        reasoning,
+        image_output,
+        audio_output,
     )
 
 
-class _Left:
-    """What is left of a total when its parts are taken out; a part never exceeds it."""
-
-    __slots__ = ("rest",)
-
-    def __init__(self, total: int | None) -> None:
-        self.rest = max(total or 0, 0)
-
-    def take(self, part: int | None) -> int:
-        taken = min(max(part or 0, 0), self.rest)
-        self.rest -= taken
-        return taken
-
-
-_NULL = msgspec.Raw(b"null")
+def _parts(
+    left: int, first: int | None, second: int | None, third: int | None, fourth: int | None
+) -> tuple[int, int, int, int]:
+    """Take parts out of a total, in order."""
+    if not (first or second or third or fourth):
+        return 0, 0, 0, 0
+    taken: list[int] = []
+    for part in (first, second, third, fourth):
+        taken.append(min(max(part or 0, 0), left))
+        left -= taken[-1]
+    return taken[0], taken[1], taken[2], taken[3]
 
 
 class _Message(msgspec.Struct):
@@ -267,58 +292,40 @@ def error_event(error: StationError, *, request_id: str) -> bytes:
 # -- the request's fields ----------------------------------------------------------------------------------------------
 
 
-def _refuse_lookalikes(found: Spans) -> None:
-    for key in found:
-        if key not in COST_FIELDS and key.strip().casefold() in COST_FIELDS:
+def _read(body: bytes, found: Spans) -> _Fields:
+    """Decode the fields that matter, from their own bytes: what else is in the body is nobody's business here."""
+    picked: list[bytes] = []
+    for key, (start, end) in found.items():
+        if key in _READ:
+            picked.append(b'"%b":%b' % (key.encode(), body[start:end]))
+        elif key not in COST_FIELDS and key.strip().casefold() in COST_FIELDS:
             raise AmbiguousField(
                 f"the field {key!r} could be read as {key.strip().casefold()!r}; spell it that way or leave it out",
                 param=key,
             )
-
-
-def _refuse_unpriced(body: bytes, found: Spans) -> None:
-    if "service_tier" in found:
-        tier = _value(body, found, "service_tier", str)
-        if tier not in _PLAIN_TIERS:
-            raise UnsupportedField(
-                f"service_tier {tier!r} has no price here; leave it out or use 'default'", param="service_tier"
-            )
-    if "web_search_options" in found and _raw(body, found, "web_search_options") != b"null":
-        raise UnsupportedField("web search has no price here; leave web_search_options out", param="web_search_options")
-    if "best_of" in found and _raw(body, found, "best_of") not in (b"null", b"1"):
-        raise UnsupportedField("best_of is not a field of chat completions; use `n`", param="best_of")
-
-
-def _raw(body: bytes, found: Spans, key: str) -> bytes:
-    start, end = found[key]
-    return body[start:end]
-
-
-_decoders: dict[object, msgspec.json.Decoder[object]] = {}
-
-
-def _value(body: bytes, found: Spans, key: str, kind: type[_V]) -> _V | None:
-    if key not in found:
-        return None
-    decoder = _decoders.get(kind)
-    if decoder is None:
-        decoder = _decoders[kind] = msgspec.json.Decoder(kind | None)
     try:
-        return decoder.decode(_raw(body, found, key))  # type: ignore[return-value]
+        return _fields.decode(b"{%b}" % b",".join(picked))
+    except msgspec.ValidationError as error:
+        path = _FIELD_AT_FAULT.search(str(error))
+        param = path[1] if path is not None else None
+        raise BadRequest(f"`{param}` is not what chat completions take: {error}", param=param) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadRequest(f"`{key}` is not of the type that chat completions take", param=key) from None
+        raise BadJson("the body is not a JSON object") from None
 
 
-def _count(body: bytes, found: Spans, key: str, *, least: int, most: int) -> int | None:
-    value = _value(body, found, key, int)
-    if value is not None and not least <= value <= most:
-        raise BadRequest(f"`{key}` must be between {least} and {most}", param=key)
-    return value
+_FIELD_AT_FAULT = re.compile(r"`\$\.([a-z_]+)")
 
 
-def _output_cap(body: bytes, found: Spans) -> int | None:
-    caps = [_count(body, found, key, least=0, most=2**31) for key in ("max_tokens", "max_completion_tokens")]
-    return max((cap for cap in caps if cap is not None), default=None)
+def _refuse_unpriced(fields: _Fields) -> None:
+    if fields.service_tier not in _PLAIN_TIERS:
+        raise UnsupportedField(
+            f"service_tier {fields.service_tier!r} has no price here; leave it out or use 'default'",
+            param="service_tier",
+        )
+    if fields.web_search_options is not _NULL and bytes(fields.web_search_options) != b"null":
+        raise UnsupportedField("web search has no price here; leave web_search_options out", param="web_search_options")
+    if fields.best_of is not _NULL and bytes(fields.best_of) not in {b"null", b"1"}:
+        raise UnsupportedField("best_of is not a field of chat completions; use `n`", param="best_of")
 
 
 def _with_usage(options: bytes) -> bytes:
@@ -330,18 +337,25 @@ def _with_usage(options: bytes) -> bytes:
 
 
 _BASE64_PIECES_MAX = 1000
+_MEDIA = (b'"image_url"', b'"input_audio"', b'"file"')
 
 
-def _base64_bytes(body: bytes) -> int:
-    """Add up the base64 data in data URIs and ``data`` fields, which is media, not text."""
-    total, at = 0, 0
+def _media(body: bytes, messages: tuple[int, int]) -> tuple[int, int]:
+    """Bound the number of media parts, and add up the base64 data, which is media and not text.
+
+    A part stands inside an array inside the array of messages: without a second bracket there is none.
+    """
+    start, end = messages
+    if body.find(b"[", start + 1, end) < 0:
+        return 0, 0
+    parts = base64_bytes = 0
+    at = start
     for _ in range(_BASE64_PIECES_MAX):
-        start = body.find(b";base64,", at)
-        if start < 0:
-            break
-        end = body.find(b'"', start)
-        if end < 0:
-            break
-        total += end - start
-        at = end
-    return total
+        mark = body.find(b";base64,", at, end)
+        stop = mark if mark >= 0 else end
+        parts += sum([body.count(kind, at, stop) for kind in _MEDIA])
+        if mark < 0:
+            return parts, base64_bytes
+        at = body.index(b'"', mark, end)  # the string's end: one fast search over the data itself
+        base64_bytes += at - mark
+    return parts + sum([body.count(kind, at, end) for kind in _MEDIA]), base64_bytes

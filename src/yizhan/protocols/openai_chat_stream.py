@@ -118,11 +118,16 @@ class StreamReader:
         return True
 
     def _count(self, delta: _Delta) -> None:
-        content = delta.content
+        count, content = self.count, delta.content
         if type(content) is str:
-            self.count.add(content)
+            if content.isascii():  # as count.add does; a call a chunk is worth saving
+                count.ascii += len(content)
+            else:
+                count.add(content)
         if delta.tool_calls is not _NULL:
-            self.count.add(bytes(delta.tool_calls).decode("utf-8", "replace"))
+            count.add(bytes(delta.tool_calls).decode("utf-8", "replace"))
+        if delta.reasoning_content is None and delta.reasoning is None and delta.refusal is None:
+            return
         for text in (delta.reasoning_content, delta.reasoning, delta.refusal):
             if type(text) is str:
-                self.count.add(text)
+                count.add(text)

@@ -189,13 +189,17 @@ class Journal:
 
     async def _tend(self, sync_s: float) -> None:
         while not self._closing:
-            try:
-                await asyncio.wait_for(self._wake.wait(), sync_s)
-            except TimeoutError:
-                pass
+            if self._ill:
+                await asyncio.sleep(sync_s)  # no use in asking the disk more often
+            else:
+                await self._woken(sync_s)
             await self._tended()
-            if self._ill:  # no use in asking the disk more often
-                await asyncio.sleep(sync_s)
+
+    async def _woken(self, within_s: float) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), within_s)
+        except TimeoutError:
+            pass
 
     async def _tended(self) -> None:
         self._wake.clear()

@@ -2,12 +2,52 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from yizhan.catalog.entries import Price
 from yizhan.money import Money
 from yizhan.protocols.usage import Usage
 
 _PER_MILLION = 1_000_000
 LIST_PRICE_PPM = 1_000_000
+
+
+class Tariff(msgspec.Struct, frozen=True):
+    """A price with its fallbacks applied, made once a version: nano-USD per million tokens."""
+
+    price: Price
+    rate: Usage  # by token class
+    dearest_in: int
+    dearest_out: int
+
+
+def tariff(price: Price) -> Tariff:
+    """Apply the fallbacks of a price; the result is kept as long as this version is used."""
+    known = _tariffs.get(price.version)
+    if known is not None and known.price is price:
+        return known
+    rate = rates(price)
+    made = Tariff(
+        price=price,
+        rate=rate,
+        dearest_in=max(
+            rate.input,
+            rate.cached_input,
+            rate.cache_write_5m,
+            rate.cache_write_1h,
+            rate.image_input,
+            rate.audio_input,
+        ),
+        dearest_out=max(rate.output, rate.reasoning, rate.image_output, rate.audio_output),
+    )
+    if len(_tariffs) >= _TARIFFS_MAX:
+        _tariffs.clear()
+    _tariffs[price.version] = made
+    return made
+
+
+_tariffs: dict[int, Tariff] = {}
+_TARIFFS_MAX = 10_000
 
 
 def rates(price: Price) -> Usage:
@@ -31,7 +71,7 @@ def charge(usage: Usage, *, price: Price, multiplier_ppm: int) -> Money:
     """Price what was used. Rounded half up to a nano-USD, once."""
     if price.free:
         return Money(0)
-    rate = rates(price)
+    rate = tariff(price).rate
     per_mtok = (
         usage.input * rate.input
         + usage.cached_input * rate.cached_input
@@ -51,17 +91,8 @@ def most(*, input_tokens: int, output_tokens: int, price: Price, multiplier_ppm:
     """Price the dearest way so many tokens could turn out: what a hold must cover."""
     if price.free:
         return Money(0)
-    rate = rates(price)
-    dearest_in = max(
-        rate.input,
-        rate.cached_input,
-        rate.cache_write_5m,
-        rate.cache_write_1h,
-        rate.image_input,
-        rate.audio_input,
-    )
-    dearest_out = max(rate.output, rate.reasoning, rate.image_output, rate.audio_output)
-    per_mtok = input_tokens * dearest_in + output_tokens * dearest_out
+    dearest = tariff(price)
+    per_mtok = input_tokens * dearest.dearest_in + output_tokens * dearest.dearest_out
     return _rounded(per_mtok + price.per_request * _PER_MILLION, multiplier_ppm)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 
 from yizhan.errors import MoneyUnavailable
@@ -73,7 +74,7 @@ class Shipper:
         for name in await self._journal.apart(lambda: segments.journals(self._folder)):
             if name == self._journal.name or name in self._damaged:
                 continue
-            lock = segments.locked(self._folder, name)
+            lock = await self._journal.apart(partial(segments.locked, self._folder, name))
             if lock is None:
                 continue
             try:

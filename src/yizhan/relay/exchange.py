@@ -7,30 +7,45 @@ bounds, for the upstream's final report (the billing contract in the docs).
 from __future__ import annotations
 
 import asyncio
-from functools import lru_cache
 
 from yizhan.catalog.entries import Channel
 from yizhan.errors import StationError, UpstreamFailed, UpstreamTruncated
-from yizhan.http1.client import Answer, Origin
+from yizhan.http1.client import Answer
 from yizhan.http1.message import Headers, TransferFailed
 from yizhan.http1.reply import Reply
-from yizhan.protocols.openai_chat import NAME, NotAnAnswer, Wanted, read_answer, with_model
+from yizhan.protocols.openai_chat import NotAnAnswer, Wanted, read_answer, with_model
 from yizhan.protocols.usage import Usage
 from yizhan.relay import blame, metering
 from yizhan.relay.homeward import Homeward, StreamEnded, home_headers
 from yizhan.relay.metering import Meter
+from yizhan.relay.outward import outward
 from yizhan.relay.ports import Ports
-from yizhan.vendors import load
 
 _REFUSAL_BYTES_MAX = 64 * 1024
 _LINGER_S = 1.0  # an upstream that said [DONE] and does not end its body is not waited for longer
 
 
-_where = lru_cache(maxsize=20_000)(Origin.parse)
-
-
 class Exchange:
     """The state of one request between its hold and its last byte."""
+
+    __slots__ = (
+        "_answer",
+        "_beaten_at",
+        "_began_at",
+        "_counted_when_left",
+        "_cut",
+        "_failure",
+        "_headers",
+        "_homeward",
+        "_left_at",
+        "_meter",
+        "_ports",
+        "_reply",
+        "_request_id",
+        "_sent",
+        "_task",
+        "_wanted",
+    )
 
     def __init__(
         self, ports: Ports, reply: Reply, *, request_id: str, headers: Headers, wanted: Wanted, meter: Meter
@@ -90,20 +105,18 @@ class Exchange:
         return UpstreamFailed("no channel could be tried in time") if self._failure is None else self._failure.error
 
     async def _send(self, channel: Channel) -> Answer:
-        ports, vendor = self._ports, load(channel.vendor)
-        origin, prefix = _where(channel.base_url)
+        ports, way = self._ports, outward(channel)
         ports.turn += 1
-        credentials = vendor.credentials(channel.keys[ports.turn % len(channel.keys)])
         body = with_model(
             self._wanted,
             model=channel.models.get(self._wanted.model, self._wanted.model),
-            ask_usage=vendor.reports_stream_usage,
+            ask_usage=way.reports_stream_usage,
         )
         return await ports.client.send(
-            origin,
+            way.origin,
             method=b"POST",
-            target=(prefix or vendor.default_prefix.encode()) + vendor.speaks[NAME].encode(),
-            headers=[*self._headers, credentials],
+            target=way.target,
+            headers=[*self._headers, way.credentials[ports.turn % len(way.credentials)]],
             body=body,
             timeouts=ports.timeouts,
             proxy=channel.proxy,
@@ -214,7 +227,7 @@ class Exchange:
             self._answer.resume()  # it may be waiting for a caller who will read no more
 
     def tick(self, now: float) -> None:
-        """Look at the time, twice a second: drains end, streams that are thought about are kept open."""
+        """Look at the time, twice a second: drains end, long streams are journalled, those not begun are kept open."""
         settings = self._ports.settings
         if self._left_at is not None:
             if now - self._left_at > settings.caller_drain_s:
@@ -222,6 +235,9 @@ class Exchange:
         elif self._meter.settled:
             if self._answer is not None and now - self._began_at > self._meter.duration_s + _LINGER_S:
                 self._answer.close()
+        elif self._homeward is not None and self._homeward.reader.began:
+            if self._meter.due:
+                self._homeward.progress()
         elif (
             self._wanted.stream
             and self._meter.first_byte_ms < 0

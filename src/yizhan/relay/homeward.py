@@ -23,7 +23,7 @@ class StreamEnded(Exception):
 class Homeward:
     """Takes an upstream's stream piece by piece. ``left``: the caller is gone, and the rest is read for the bill."""
 
-    __slots__ = ("_drained", "_meter", "_ports", "_reply", "_request_id", "answer", "left", "reader")
+    __slots__ = ("_drained", "_meter", "_over", "_ports", "_reply", "_request_id", "answer", "left", "reader")
 
     def __init__(self, ports: Ports, reply: Reply, meter: Meter, *, request_id: str, withhold_usage: bool) -> None:
         self._ports = ports
@@ -34,20 +34,22 @@ class Homeward:
         self.answer: Answer | None = None
         self.left = False
         self._drained = 0
+        self._over = False  # settled: nothing more is wanted
 
     def take(self, piece: bytes) -> None:
         """Take bytes from the upstream; raises StreamEnded when no more are wanted."""
-        if not self._meter.settled:  # else it is what follows [DONE]
+        if not self._over:  # else it is what follows [DONE]
             self._forward(self.reader.feed(piece), len(piece))
 
     def finish(self) -> None:
         """Take the end of the upstream's bytes."""
-        if not self._meter.settled:
+        if not self._over:
             self._forward(self.reader.end(), 0)
 
     def cut_short(self, error: StationError) -> None:
         """End a stream that broke off: the bill first, then exactly one error event."""
         counted = self.reader.count.tokens()
+        self._over = True
         self._meter.settle(
             metering.UPSTREAM_TRUNCATED,
             reported=self.reader.usage,
@@ -63,30 +65,37 @@ class Homeward:
         self._start()
         self._reply.write(HEARTBEAT)
 
+    def progress(self) -> None:
+        """Journal what the stream would cost if this process ended now."""
+        self._meter.progress(self.reader.count.tokens())
+
     def _forward(self, out: bytes, size: int) -> None:
-        reader, meter = self.reader, self._meter
-        if meter.first_byte_ms < 0 and reader.began:
-            meter.began()
-        if reader.done:
-            self._end(metering.CALLER_LEFT if self.left else metering.OK, out)
-        elif reader.broken:
-            if out:  # the upstream's own error event is the one the caller gets
-                self._end(metering.UPSTREAM_TRUNCATED, out, error_code="upstream_error_event")
-            raise StreamEnded
+        reader = self.reader
+        if reader.done or reader.broken:
+            self._finish(out)
         elif self.left:
             self._drained += size
             if self._drained > self._ports.settings.caller_drain_bytes:
                 raise StreamEnded
-        else:
-            if out:
-                if not self._reply.started:
-                    self._start()
-                self._reply.write(out)
-            if meter.due:
-                meter.progress(reader.count.tokens())
+        elif out:
+            if self._meter.first_byte_ms < 0:
+                self._meter.began()
+                self._start()
+            self._reply.write(out)
+
+    def _finish(self, out: bytes) -> None:
+        if self._meter.first_byte_ms < 0 and self.reader.began:
+            self._meter.began()
+        if self.reader.done:
+            self._end(metering.CALLER_LEFT if self.left else metering.OK, out)
+            return
+        if out:  # the upstream's own error event is the one the caller gets
+            self._end(metering.UPSTREAM_TRUNCATED, out, error_code="upstream_error_event")
+        raise StreamEnded
 
     def _end(self, status: str, out: bytes, *, error_code: str = "") -> None:
         reader = self.reader
+        self._over = True
         self._meter.settle(
             status, reported=reader.usage, counted=reader.count.tokens(), http_status=200, error_code=error_code
         )

@@ -25,6 +25,7 @@ class Database:
     """Connections to one database. Safe to share between threads; not between processes."""
 
     def __init__(self, url: str) -> None:
+        self._url = url
         parsed = address(url)
         self.dialect = parsed.get_backend_name()
         self._queue: WriteQueue | None
@@ -68,6 +69,12 @@ class Database:
         Other processes write too, so this only makes a poll of the outbox sooner.
         """
         self._on_changes.append(callback)
+
+    def beside(self) -> Database:
+        """Open connections of its own that share this one's line of writers: without that, nobody could go first."""
+        other = Database(self._url)
+        other._queue = self._queue
+        return other
 
     def close(self) -> None:
         """Close all connections."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Controller, get, post
-from litestar.params import JSONBody, Parameter
+from litestar.params import FromQuery, JSONBody, QueryParameter
 from sqlalchemy import Connection, Row
 
 from yizhan.billing import ledger, verify
@@ -17,7 +17,7 @@ from yizhan.web.access import ADMIN, USER
 from yizhan.web.given import GivenOffice, GivenPerson
 from yizhan.web.listing import Listing, PageSize
 
-Before = Annotated[int | None, Parameter(ge=1, description="Only ids below this one; `next` of the page before")]
+Before = Annotated[int | None, QueryParameter(ge=1, description="Only ids below this one; `next` of the page before")]
 
 
 class NewTopup(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -91,7 +91,7 @@ class TopupController(Controller):
         office: GivenOffice,
         person: GivenPerson,
         *,
-        user: str | None = None,
+        user: FromQuery[str | None] = None,
         before: Before = None,
         limit: PageSize = 100,
     ) -> Listing[TopupView]:

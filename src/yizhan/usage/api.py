@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import Controller, get
-from litestar.params import Parameter
+from litestar.params import FromQuery, QueryParameter
 
 from yizhan.usage import queries, service
 from yizhan.usage.service import UsageView
@@ -14,9 +14,9 @@ from yizhan.web.given import GivenOffice, GivenPerson
 from yizhan.web.listing import Listing, PageSize
 
 _DAY_MS = 86_400_000
-Since = Annotated[str | None, Parameter(description="ISO 8601, or so long ago: `90s`, `15m`, `1h`, `7d`")]
-Until = Annotated[str | None, Parameter(description="Like `since`; this moment itself is not included")]
-Before = Annotated[str | None, Parameter(description="`next` of the page before")]
+Since = Annotated[str | None, QueryParameter(description="ISO 8601, or so long ago: `90s`, `15m`, `1h`, `7d`")]
+Until = Annotated[str | None, QueryParameter(description="Like `since`; this moment itself is not included")]
+Before = Annotated[str | None, QueryParameter(description="`next` of the page before")]
 
 
 class UsageController(Controller):
@@ -30,7 +30,7 @@ class UsageController(Controller):
         office: GivenOffice,
         person: GivenPerson,
         *,
-        user: str | None = None,
+        user: FromQuery[str | None] = None,
         since: Since = None,
         until: Until = None,
         before: Before = None,

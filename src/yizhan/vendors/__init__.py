@@ -18,6 +18,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(name.replace("_", "-") for name in found if _vendor_in(name) is not None))
 
 
+@cache
 def load(name: str) -> Vendor:
     """Get a vendor by its name; raises KeyError when there is no such file."""
     if name not in names():

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Generic, TypeVar
 
 import msgspec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 T = TypeVar("T")
 
-PageSize = Annotated[int, Parameter(ge=1, le=1000, description="Most entries in the answer")]
+PageSize = Annotated[int, QueryParameter(ge=1, le=1000, description="Most entries in the answer")]
 
 
 class Listing(msgspec.Struct, Generic[T], frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import MediaType, Request, Response, Router, get
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from yizhan.errors import BadRequest, NotFound
 from yizhan.web.access import PUBLIC
@@ -29,10 +29,8 @@ DOCS_POLICY = (
     "img-src 'self' data: blob:; font-src 'self' data:; media-src data: blob:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-PAGE_POLICY = (
-    "default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
-Language = Annotated[str, Parameter(description="`en` or `zh`", pattern="^(en|zh)$")]
+PAGE_POLICY = "default-src 'none'; img-src data:; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+Language = Annotated[str, QueryParameter(description="`en` or `zh`", pattern="^(en|zh)$")]
 
 _HEAD = (
     '<!doctype html><html lang="{lang}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -40,7 +38,7 @@ _HEAD = (
 
 LANDING = (
     _HEAD
-    + """<title>Yizhan 驿站</title><style nonce="{nonce}">
+    + """<link rel="icon" href="data:,"><title>Yizhan 驿站</title><style nonce="{nonce}">
 body{{font:16px/1.6 system-ui,sans-serif;max-width:40rem;margin:12vh auto;padding:0 1rem}}
 code{{background:#8882;padding:.1em .3em}}:root{{color-scheme:light dark}}</style></head><body>
 <h1>Yizhan 驿站</h1><p>One base URL and one key in front of every model vendor.<br>
@@ -52,7 +50,7 @@ code{{background:#8882;padding:.1em .3em}}:root{{color-scheme:light dark}}</styl
 
 DOCS = (
     _HEAD
-    + """<title>{title}</title><meta property="csp-nonce" nonce="{nonce}" content="{nonce}"></head><body>
+    + """<link rel="icon" href="data:,"><title>{title}</title><meta property="csp-nonce" nonce="{nonce}" content="{nonce}"></head><body>
 <div id="reference" data-lang="{lang}"></div>
 <script nonce="{nonce}" src="/static/{scalar}"></script><script nonce="{nonce}" src="/static/docs.js"></script>
 </body></html>"""
@@ -88,7 +86,7 @@ def docs(office: GivenOffice, lang: Language = "en") -> Response[str]:
 
 
 @get("/static/{name:path}", opt=PUBLIC, sync_to_thread=True)
-def static(name: str, request: Request[Any, Any, Any]) -> Response[bytes]:
+def static(name: FromPath[str], request: Request[Any, Any, Any]) -> Response[bytes]:
     """Give one of the files of our own pages; only those that are listed."""
     name = name.removeprefix("/")
     if name not in FILES:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from litestar import Router, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import JSONBody
+from litestar.params import FromPath, JSONBody
 
 TAG = "relay"
 Sampling = Annotated[float, msgspec.Meta(ge=0, le=2)]
@@ -160,7 +160,7 @@ def models() -> ServedModels:
     responses={401: ERRORS[401], 404: ERRORS[404]},
     sync_to_thread=False,
 )
-def model(model_id: str) -> ServedModel:
+def model(model_id: FromPath[str]) -> ServedModel:
     """Show a model your key is served."""
     raise NotImplementedError
 
