@@ -1,4 +1,3 @@
-# ruff: noqa: INP001
 """Fuzz the client's connection: arbitrary bytes in arbitrary splits as the answer.
 
     python fuzz/http1_client.py CORPUS_FOLDER -max_total_time=1800 -max_len=4096
@@ -101,7 +100,7 @@ def _exchange(parts: list[bytes], *, to_head: bool, reset: bool, early_sink: boo
     home, wire = _Home(), _Wire()
     connection = Connection(home, _LIMITS)
     connection.connection_made(cast("asyncio.Transport", wire))
-    answer = Answer(connection, _SWEEPER, _TIMEOUTS, loop=_LOOP, total_at=1e12, buffer_max=_LIMITS.buffer_bytes_max)
+    answer = Answer(connection, _SWEEPER, _TIMEOUTS, _LOOP, 1e12, _LIMITS.buffer_bytes_max)
     connection.start(answer, b"POST / HTTP/1.1\r\n\r\n", b"", to_head=to_head, streamed=False)
     body: list[bytes] = []
     pipe: Any = answer.pipe(body.append)

@@ -1,6 +1,6 @@
 """Feeds the server's protocol any bytes in any pieces, guided by coverage (atheris); checks what must always hold.
 
-Run with a Python that has atheris, httptools and msgspec: ``python fuzz/http1_server.py -max_total_time=1800``.
+Run with a Python that has atheris and msgspec: ``python fuzz/http1_server.py -max_total_time=1800``.
 Never may the protocol raise, answer more requests than were sent, hold more memory than its bounds, or leave a task.
 """
 

@@ -212,9 +212,7 @@ async def play(
     connection, _, home = connected(limits, wire)
     loop = asyncio.get_running_loop()
     sweeper = Sweeper(loop, tick_s=60, expire_idle=lambda _: False)
-    answer = Answer(
-        connection, sweeper, PATIENT, loop=loop, total_at=loop.time() + 60, buffer_max=limits.buffer_bytes_max
-    )
+    answer = Answer(connection, sweeper, PATIENT, loop, loop.time() + 60, limits.buffer_bytes_max)
     connection.start(answer, b"POST / HTTP/1.1\r\n\r\n", b"", to_head=method == b"HEAD", streamed=False)
     for part in parts:
         if part and not connection.closed:

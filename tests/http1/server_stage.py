@@ -119,10 +119,11 @@ async def serving(
     limits: Limits | None = None,
     settings: ServerSettings = QUICK,
     tls: ssl.SSLContext | None = None,
+    request_id: Callable[[], str] | None = None,
 ) -> AsyncIterator[Stage]:
     """Serve until the end of the block; then nothing may be left running."""
     errors: list[Exception] = []
-    server = Server(handler, limits=limits, settings=settings, on_error=errors.append)
+    server = Server(handler, limits=limits, settings=settings, on_error=errors.append, request_id=request_id)
     sock = socket.create_server(("127.0.0.1", 0))
     await server.serve(sock, tls=tls)
     stage = Stage(server, sock.getsockname()[1], errors)

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.http1.client_scene import OK, Outcome, Wire, connected, play, run
 
-from yizhan.http1.answer_framing import CHUNKED, UNTIL_CLOSE, BadFraming, body_length
+from yizhan.http1.framing import CHUNKED, UNTIL_CLOSE, answer_framing
+from yizhan.http1.lines import BadFraming
 from yizhan.http1.message import Limits
 
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain \r\nContent-Length: 5\r\n\r\nhello"
@@ -155,12 +157,15 @@ def test_an_idle_connection_that_speaks_or_ends_is_dropped() -> None:
 
 
 def test_framing_is_read_from_the_head_alone() -> None:
-    assert body_length([(b"content-length", b"7")], to_head=False, status=200, version="1.1") == 7
-    assert body_length([(b"transfer-encoding", b"chunked")], to_head=False, status=200, version="1.1") == CHUNKED
-    assert body_length([], to_head=False, status=200, version="1.0") == UNTIL_CLOSE
-    assert body_length([(b"content-length", b"7")], to_head=True, status=200, version="1.1") == 0
+    plain: dict[str, Any] = {"status": 200, "to_head": False, "version_1_0": False}
+    assert answer_framing([(b"content-length", b"7")], **plain) == (7, True, None)
+    assert answer_framing([(b"transfer-encoding", b"chunked")], **plain) == (CHUNKED, True, None)
+    assert answer_framing([(b"connection", b"Foo, Close")], **plain) == (UNTIL_CLOSE, False, None)
+    assert answer_framing([(b"content-length", b"7"), (b"connection", b"close")], **plain) == (7, False, None)
+    assert answer_framing([(b"content-length", b"7")], **plain | {"version_1_0": True}) == (7, False, None)
+    assert answer_framing([(b"content-length", b"7")], **plain | {"to_head": True}) == (0, True, None)
     with pytest.raises(BadFraming):
-        body_length([(b"content-length", b"")], to_head=False, status=200, version="1.1")
+        answer_framing([(b"content-length", b"")], **plain)
 
 
 @st.composite

@@ -106,7 +106,7 @@ def test_a_sink_may_abandon_its_own_answer() -> None:
             more.set()
             with pytest.raises(TransferFailed, match="abandoned"):
                 await answer.pipe(sink)
-            assert (got, client.connections) == ([b"a"], 0)
+            assert (got, client.connections) == ([b"ab"], 0)
 
     run(story())
 

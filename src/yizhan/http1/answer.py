@@ -23,7 +23,6 @@ class Answer:
     __slots__ = (
         "_buffer_max",
         "_connection",
-        "_head_waiter",
         "_held",
         "_inflater",
         "_loop",
@@ -44,12 +43,11 @@ class Answer:
         "upload",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - made once a request, in one place; keywords cost
         self,
         connection: Connection,
         sweeper: Sweeper,
         timeouts: Timeouts,
-        *,
         loop: asyncio.AbstractEventLoop,
         total_at: float,
         buffer_max: int,
@@ -67,8 +65,7 @@ class Answer:
         self._total_at = total_at
         self._quiet_since = 0.0
         self._loop = loop
-        self._head_waiter: asyncio.Future[None] = loop.create_future()
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[None] | None = None  # of whoever waits: for the head first, then for the end
         self._pieces: list[bytes] = []
         self._held = 0
         self._buffer_max = buffer_max
@@ -81,17 +78,19 @@ class Answer:
 
     async def read(self, limit: int) -> bytes:
         """Read the whole body. Raises Truncated, TooSlow, or TooLong beyond the limit."""
-        pieces: list[bytes] = []
-        room = limit
+        pieces = self._pieces
+        if not self.ended or self.fault is not None or self._held > limit:
+            pieces = []
+            room = limit
 
-        def keep(piece: bytes) -> None:
-            nonlocal room
-            room -= len(piece)
-            if room < 0:
-                raise TooLong(f"the answer is longer than {limit} bytes")
-            pieces.append(piece)
+            def keep(piece: bytes) -> None:
+                nonlocal room
+                room -= len(piece)
+                if room < 0:
+                    raise TooLong(f"the answer is longer than {limit} bytes")
+                pieces.append(piece)
 
-        await self.pipe(keep)
+            await self.pipe(keep)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def pipe(self, sink: Sink) -> None:
@@ -112,12 +111,7 @@ class Answer:
         if not self.ended:
             if not self._paused:
                 self._connection.resume_reading()
-            self._waiter = self._loop.create_future()
-            try:
-                await self._waiter
-            except BaseException:
-                self.close()
-                raise
+            await self._wait()
         if self.fault is not None:
             raise self.fault
 
@@ -137,19 +131,28 @@ class Answer:
         """Abandon the answer: its connection is closed unless the body had ended. May be called again."""
         self._connection.fail(self, TransferFailed("the answer was abandoned"))
 
+    async def _wait(self) -> None:
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        except BaseException:
+            self.close()
+            raise
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
     # -- for the connection --------------------------------------------------------------------------------------------
 
     async def head(self) -> None:
         """Wait for the head. Raises what ended the exchange before it; cancelling closes the connection."""
-        try:
-            await self._head_waiter
-        except BaseException:
-            self.close()
-            raise
+        if not self.status and not self.ended:
+            await self._wait()
         if self.fault is not None and not self.status:
             raise self.fault
 
-    def begin(self, status: int, headers: Headers, *, coding: bytes | None) -> None:
+    def begin(self, status: int, headers: Headers, coding: bytes | None) -> None:
         """Take the head; a body under a coding is inflated. Raises Truncated for a coding that cannot be read."""
         if coding is not None:
             self._inflater = Inflater(coding)
@@ -157,8 +160,7 @@ class Answer:
         self.status = status
         self.headers = headers
         self.moved = True
-        if not self._head_waiter.done():
-            self._head_waiter.set_result(None)
+        self._wake()
 
     def take(self, data: bytes) -> None:
         """Take a piece of the body. Raises what the sink raises."""
@@ -194,9 +196,7 @@ class Answer:
         self._sweeper.forget(self)
         if self.upload is not None:
             self.upload.cancel()
-        for waiter in (self._head_waiter, self._waiter):
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
+        self._wake()
 
     def check(self, now: float) -> None:
         """End the exchange if a deadline has passed; silence that is ours does not count as the upstream's."""

@@ -1,14 +1,13 @@
 """A chunked body, read strictly. Sans-I/O: bytes in, pieces out; what follows the body is handed back untouched.
 
-The parser library reads past the end of a body into the next message, and reports trailers as headers; here the end is
-found exactly and trailers are checked for size and dropped.
+The end is found exactly; extensions are skipped; trailers are checked for size and dropped.
 """
 
 from __future__ import annotations
 
 import re
 
-from yizhan.http1.framing import BadFraming
+from yizhan.http1.lines import BadFraming
 
 _LINE_BYTES_MAX = 4096  # a size with its extensions; nobody sends more than a few bytes
 _TRAILER_BYTES_MAX = 16 * 1024
@@ -16,16 +15,20 @@ _TRAILER_BYTES_MAX = 16 * 1024
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
 _TRAILER_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 
+_SIZES_MAX = 4096
+_sizes: dict[bytes, int] = {}  # size lines seen before, checked: a stream's chunks are much of a size
+
 _IN_DATA, _AFTER_DATA, _IN_SIZE, _IN_TRAILERS, _DONE = range(5)
 
 
 class ChunkedBody:
-    """One chunked body. Feed it what arrives; ``rest`` is what came after the end once ``done``."""
+    """One chunked body. Feed it what arrives; ``rest`` is what came after the end once it is ``over``."""
 
-    __slots__ = ("_left", "_line", "_state", "_trailer_bytes", "done", "rest")
+    __slots__ = ("_left", "_line", "_state", "_trailer_bytes", "broken", "over", "rest")
 
     def __init__(self) -> None:
-        self.done = False
+        self.over = False  # it came to its end, or ``broken`` says why it never will
+        self.broken = ""
         self.rest = b""
         self._state = _IN_SIZE
         self._left = 0  # bytes of the current chunk still to come
@@ -33,9 +36,23 @@ class ChunkedBody:
         self._trailer_bytes = 0
 
     def feed(self, data: bytes) -> bytes:
-        """Take what arrived and return the body bytes in it, in one piece. Raises BadFraming."""
-        assert not self.done
+        """Take what arrived and return the body bytes in it, in one piece; those before a fault, too."""
+        assert not self.over
+        if self._state == _IN_SIZE and not self._line:
+            cut = data.find(b"\r\n", 0, 10)
+            size = _sizes.get(data[:cut])
+            # Most often one write of the sender arrives by itself and is one chunk.
+            if size and len(data) == cut + size + 4 and data.endswith(b"\r\n"):
+                return data[cut + 2 : -2]
         pieces: list[bytes] = []
+        try:
+            self._read(data, pieces)
+        except BadFraming as error:
+            self.broken = str(error)
+            self.over = True
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _read(self, data: bytes, pieces: list[bytes]) -> None:
         if self._line:
             data, self._line = self._line + data, b""
         at = 0
@@ -57,10 +74,9 @@ class ChunkedBody:
             self._read_line(data[at : end - 1])
             at = end + 1
             if self._state == _DONE:
-                self.done = True
+                self.over = True
                 self.rest = data[at:]
                 break
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _keep_line(self, line: bytes) -> None:
         if self._state == _AFTER_DATA and line != b"\r":
@@ -82,6 +98,10 @@ class ChunkedBody:
             if found is None:
                 raise BadFraming("a bad chunk size")
             self._left = int(found[1], 16)
+            if len(line) <= 8:
+                if len(_sizes) >= _SIZES_MAX:
+                    _sizes.clear()
+                _sizes[line] = self._left
             self._state = _IN_DATA if self._left else _IN_TRAILERS
         elif not line:
             self._state = _DONE

@@ -6,12 +6,12 @@ import asyncio
 import re
 import ssl
 from collections.abc import AsyncIterator, Callable
-from functools import lru_cache
 
 from yizhan.http1.answer import Answer
 from yizhan.http1.deadlines import Sweeper
 from yizhan.http1.dial import dial, verifying
 from yizhan.http1.dns import Resolver
+from yizhan.http1.lines import WrittenLines
 from yizhan.http1.message import ConnectFailed, Headers, Limits, NoAnswer, TooSlow, TransferFailed
 from yizhan.http1.origin import Origin, Timeouts
 from yizhan.http1.outgoing import Connection
@@ -22,10 +22,8 @@ __all__ = ["Answer", "Client", "Origin", "Timeouts"]
 
 _OURS = frozenset({b"content-length", b"transfer-encoding", b"connection", b"keep-alive", b"te", b"upgrade", b"expect"})
 _BODYLESS = frozenset({b"GET", b"HEAD", b"DELETE", b"OPTIONS", b"TRACE"})
-
-
-_TARGET = re.compile(rb"/[!-~]*")
-_NAME = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")
+_REQUEST_LINE = re.compile(rb"(?!CONNECT )[A-Za-z]+ /[!-~]* HTTP/1\.1\r\n")
+_lines = WrittenLines(own=_OURS, refused=True)
 
 
 class Client:
@@ -89,21 +87,13 @@ class Client:
         Truncated, TooSlow, what the body's iterator raises, and ValueError for a request that is not HTTP.
         """
         stable = self._pool.stable((origin, proxy, tls))
+        plain = body if isinstance(body, bytes) else b""
         streamed = not isinstance(body, bytes)
-        size = len(body) if isinstance(body, bytes) else length
-        head = request_head(method, target, headers, host=stable.host, size=size)
+        head = request_head(method, target, headers, host=stable.host, size=length if streamed else len(plain))
         total_at = self._loop.time() + timeouts.total_s
         connection = self._pool.take(stable) or await self._connect(stable, timeouts, fresh=False)
         while True:
-            answer = Answer(
-                connection,
-                self._sweeper,
-                timeouts,
-                loop=self._loop,
-                total_at=total_at,
-                buffer_max=self._limits.buffer_bytes_max,
-            )
-            plain = body if isinstance(body, bytes) else b""
+            answer = Answer(connection, self._sweeper, timeouts, self._loop, total_at, self._limits.buffer_bytes_max)
             connection.start(answer, head, plain, to_head=method == b"HEAD", streamed=streamed)
             if on_sent is not None:
                 on_sent()
@@ -164,29 +154,16 @@ class Client:
         return connection
 
 
-@lru_cache(maxsize=1024)
-def _names_host(names: tuple[bytes, ...]) -> bool:
-    """Check the names of a request's headers, mostly the same ones, and say whether the host is among them."""
-    for name in names:
-        if _NAME.fullmatch(name) is None or name in _OURS:
-            raise ValueError(f"the header {name!r} is no lower-case name, or the client's own business")
-    return b"host" in names
-
-
 def request_head(method: bytes, target: bytes, headers: Headers, *, host: bytes, size: int | None) -> bytes:
     """Write a request's head; ``size`` None means chunks. Raises ValueError for what could split a request in two."""
-    if _TARGET.fullmatch(target) is None or not method.isalpha() or method == b"CONNECT":
+    start = b"%b %b HTTP/1.1\r\n" % (method, target)
+    if _REQUEST_LINE.fullmatch(start) is None:
         raise ValueError("the request line cannot be read")
-    lines = [b"%b %b HTTP/1.1\r\n" % (method, target)]
-    if not _names_host(tuple([name for name, _ in headers])):
-        lines.append(b"host: %b\r\n" % host)
-    lines += [b"%b: %b\r\n" % header for header in headers]
+    lines = b"".join([_lines[header] for header in headers])
+    if not lines.startswith(b"host:") and b"\nhost:" not in lines:  # no line break but the lines' own passes
+        start += b"host: %b\r\n" % host
     if size is None:
-        lines.append(b"transfer-encoding: chunked\r\n")
-    elif size or method not in _BODYLESS:
-        lines.append(b"content-length: %d\r\n" % size)
-    lines.append(b"\r\n")
-    head = b"".join(lines)
-    if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines) or b"\0" in head:
-        raise ValueError("the request holds line breaks")
-    return head
+        return b"%b%btransfer-encoding: chunked\r\n\r\n" % (start, lines)
+    if size or method not in _BODYLESS:
+        return b"%b%bcontent-length: %d\r\n\r\n" % (start, lines, size)
+    return b"%b%b\r\n" % (start, lines)

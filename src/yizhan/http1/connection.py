@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, cast
 from yizhan.errors import (
     BadHttp,
     CallerGone,
+    HeadersTooLarge,
     InternalError,
     Overloaded,
     RequestTimeout,
     StationError,
 )
 from yizhan.http1.chunked import ChunkedBody
-from yizhan.http1.framing import CHUNKED, BadFraming
-from yizhan.http1.head import HeadReader
+from yizhan.http1.framing import CHUNKED, request_framing
+from yizhan.http1.head import REQUESTS, HeadReader, HeadTooLarge, RequestLine
+from yizhan.http1.lines import BadFraming
 from yizhan.http1.reply import Reply, error_answer
 from yizhan.http1.request import Request
 
@@ -72,7 +74,7 @@ class Connection(asyncio.Protocol):
         self._request: Request | None = None
         self._reply: Reply | None = None
         self._task: asyncio.Task[None] | None = None
-        self._reader = HeadReader(server.limits)
+        self._reader: HeadReader[RequestLine] = HeadReader(server.limits, REQUESTS)
         self._ahead = bytearray()  # what follows the request being answered
         self._chunked: ChunkedBody | None = None
         self._left = 0  # of the body's announced length
@@ -145,42 +147,39 @@ class Connection(asyncio.Protocol):
         reader = self._reader
         begun = reader.begun
         try:
-            complete = reader.feed(data)
+            head = reader.feed(data)
+            if head is None:
+                if reader.begun and not begun:
+                    self._deadline = self._server.now + self._server.settings.header_timeout_s
+                return
+            line, headers, rest = head
+            length, self._keep_alive, expects = request_framing(headers, version_1_0=line.version_1_0)
+        except HeadTooLarge as error:
+            self._refuse(HeadersTooLarge(str(error)))
+        except BadFraming as error:
+            self._refuse(BadHttp(str(error)))
         except StationError as error:
             self._refuse(error)
-            return
-        if complete:
-            self._take_request(reader)
-        elif reader.begun and not begun:
-            self._deadline = self._server.now + self._server.settings.header_timeout_s
+        else:
+            server = self._server
+            peer = server.trusted.client(self._peer, headers) if self._trusted else self._peer
+            limit = server.limits.body_bytes_max
+            self._take_request(Request(self, line, headers, peer, length, limit, expects), length, rest)
 
-    def _take_request(self, reader: HeadReader) -> None:
+    def _take_request(self, request: Request, length: int, rest: bytes) -> None:
         server = self._server
-        framing = reader.framing
-        self._keep_alive = framing.keep_alive
-        request = self._request = Request(
-            self,
-            method=reader.method,
-            target=reader.target,
-            headers=reader.headers,
-            peer=server.trusted.client(self._peer, reader.headers) if self._trusted else self._peer,
-            version_1_0=reader.version_1_0,
-            length=framing.length,
-            limit=server.limits.body_bytes_max,
-            expects_continue=framing.expects_continue,
-        )
-        reply = self._reply = Reply(self, head_only=reader.method == b"HEAD", version_1_0=reader.version_1_0)
-        if framing.length:
-            self._left = framing.length
-            self._chunked = ChunkedBody() if framing.length == CHUNKED else None
+        self._request = request
+        reply = self._reply = Reply(self, request.method == b"HEAD", request.version_1_0)
+        if length:
+            self._left = length
+            self._chunked = ChunkedBody() if length == CHUNKED else None
             self._deadline = server.now + server.settings.body_timeout_s
         if len(server.tasks) >= server.settings.in_flight_max:
             self._keep_alive = False
-            reply.send(*error_answer(Overloaded("the station is full", retry_after_s=1)))
+            self._say(reply, Overloaded("the station is full", retry_after_s=1))
             self._next_or_close(request)
             return
-        rest = reader.rest
-        if rest and framing.length:
+        if rest and length:
             rest = self._take_body(request, rest)
         if rest:
             self._keep(rest)
@@ -193,26 +192,26 @@ class Connection(asyncio.Protocol):
         """Give the request its part of the bytes; return the rest."""
         server = self._server
         self._deadline = server.now + server.settings.body_timeout_s
-        if request.broken:
+        if request.failure is not None:
             self._pause_reading()
             return b""
         rest = b""
         chunked = self._chunked
-        if chunked is None:
-            piece = data[: self._left]
-            rest = data[self._left :]
+        if chunked is not None:
+            piece = chunked.feed(data)
+            if chunked.broken:
+                request.failed(BadHttp(chunked.broken))
+                return b""
+            done = chunked.over
+            rest = chunked.rest
+        else:
+            piece = data
+            if len(data) > self._left:
+                piece, rest = data[: self._left], data[self._left :]
             self._left -= len(piece)
             done = self._left == 0
-        else:
-            try:
-                piece = chunked.feed(data)
-            except BadFraming as error:
-                request.failed(BadHttp(str(error)))
-                return b""
-            done = chunked.done
-            rest = chunked.rest
-        server.body_bytes += len(piece)
         if piece:
+            server.body_bytes += len(piece)
             request.arrived(piece)
         if done:
             request.completed()
@@ -265,7 +264,11 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, reply: Reply, error: StationError) -> None:
         if not reply.started and not self._lost:
-            reply.send(*error_answer(error))
+            self._say(reply, error)
+
+    def _say(self, reply: Reply, error: StationError) -> None:
+        make = self._server.request_id
+        reply.send(*error_answer(error, None if make is None else make()))
 
     def _finish(self, request: Request) -> None:
         server = self._server
@@ -296,25 +299,21 @@ class Connection(asyncio.Protocol):
             self._ahead.clear()
             self._take_head(data)
 
-    def date_line(self) -> bytes:
-        """Give the Date header, with its line end."""
-        return self._server.date_line
-
-    def connection_line(self, *, keep: bool) -> bytes:
-        """Give the Connection header where one is needed; decides whether the connection is kept."""
-        request = self._request
-        if not keep or request is None or not request.complete or self._server.draining:
+    def head_end(self, *, keep: bool) -> bytes:
+        """Give the Date and Connection headers and the head's end; decides whether the connection is kept."""
+        request, server = self._request, self._server
+        if not keep or request is None or not request.complete or server.draining:
             self._keep_alive = False
         if not self._keep_alive:
-            return b"connection: close\r\n"
+            return b"connection: close\r\n" + server.head_end
         assert request is not None
-        return b"connection: keep-alive\r\n" if request.version_1_0 else b""
+        return b"connection: keep-alive\r\n" + server.head_end if request.version_1_0 else server.head_end
 
     def _refuse(self, error: StationError, *, linger: bool = True) -> None:
         """Answer what is no request, and close."""
         self._ahead.clear()
-        reply = Reply(self, head_only=False, version_1_0=False)
-        reply.send(*error_answer(error))
+        reply = Reply(self, False, False)
+        self._say(reply, error)
         reply.detach()
         self.hang_up(linger=linger)
 

@@ -7,35 +7,27 @@ repaired.
 
 from __future__ import annotations
 
-import msgspec
-
+from yizhan.http1.lines import BadFraming
 from yizhan.http1.message import Headers
 
 CHUNKED = -1  # the body says itself where it ends
 UNTIL_CLOSE = -2  # the body ends with the connection; only answers may
 
 _LENGTH_DIGITS_MAX = 15  # a petabyte; more is an attack on somebody's integers
-_DECIDING = frozenset({b"content-length", b"transfer-encoding", b"connection", b"host", b"expect"})
+_REQUEST = frozenset({b"content-length", b"transfer-encoding", b"connection", b"host", b"expect"})
+_ANSWER = frozenset({b"content-length", b"transfer-encoding", b"connection", b"content-encoding"})
 
 
-class BadFraming(ValueError):
-    """A head that two readers could understand differently; ``str(error)`` says what is wrong with it."""
+def request_framing(headers: Headers, *, version_1_0: bool) -> tuple[int, bool, bool]:
+    """Decide how a request's body is delimited. Raises BadFraming for all that is ambiguous.
 
-
-class RequestFraming(msgspec.Struct, frozen=True):
-    """How a request's body is delimited, and what is to happen around it."""
-
-    length: int  # bytes, or CHUNKED
-    keep_alive: bool  # the caller would like to send another request
-    expects_continue: bool  # the caller waits for 100 before it sends the body
-
-
-def request_framing(headers: Headers, *, version_1_0: bool) -> RequestFraming:
-    """Decide how a request's body is delimited. Raises BadFraming for all that is ambiguous."""
+    Gives its length in bytes or CHUNKED; whether the caller would like to go on after it; whether the caller waits for
+    100 before sending it.
+    """
     length: int | None = None
     coding = host = connection = expect = None
     for name, value in headers:
-        if name not in _DECIDING:
+        if name not in _REQUEST:
             continue
         if name == b"host":
             if host is not None:
@@ -44,7 +36,7 @@ def request_framing(headers: Headers, *, version_1_0: bool) -> RequestFraming:
         elif name == b"content-length":
             if length is not None:
                 raise BadFraming("more than one Content-Length header")
-            length = content_length(value)
+            length = _length(value)
         elif name == b"connection":
             connection = value if connection is None else connection + b"," + value
         elif name == b"transfer-encoding":
@@ -58,51 +50,57 @@ def request_framing(headers: Headers, *, version_1_0: bool) -> RequestFraming:
     if coding is not None:
         _only_chunked(coding, length=length, version_1_0=version_1_0)
         length = CHUNKED
-    return RequestFraming(
+    return (
         length or 0,
-        keeps_alive(connection, version_1_0=version_1_0),
-        expect is not None and not version_1_0 and expect.strip().lower() == b"100-continue",
+        not version_1_0 if connection is None else _keeps_alive(connection, version_1_0=version_1_0),
+        expect is not None and not version_1_0 and expect.lower() == b"100-continue",
     )
 
 
-def answer_length(status: int, headers: Headers, *, method: bytes, version_1_0: bool = False) -> int:
-    """Decide how an answer's body is delimited: bytes, CHUNKED or UNTIL_CLOSE. Raises BadFraming.
+def answer_framing(
+    headers: Headers, *, status: int, to_head: bool, version_1_0: bool
+) -> tuple[int, bool, bytes | None]:
+    """Decide how an answer's body is delimited. Raises BadFraming.
 
-    Answers are judged more mildly than requests where servers are known to be sloppy: equal repeated lengths pass.
+    Gives its length, CHUNKED or UNTIL_CLOSE; whether the connection may be used after it; the body's compression.
+    Milder than for requests where servers are known to be sloppy: equal repeated lengths pass.
     """
-    if method == b"HEAD" or status in {204, 304} or status < 200 or (method == b"CONNECT" and status < 300):
-        return 0
     length: int | None = None
-    coding: bytes | None = None
+    coding = connection = compression = None
     for name, value in headers:
+        if name not in _ANSWER:
+            continue
         if name == b"content-length":
-            for one in value.split(b","):
-                found = content_length(one.strip(b" \t"))
-                if length is not None and found != length:
-                    raise BadFraming("differing Content-Length headers")
-                length = found
+            found = _length(value)
+            if length is not None and found != length:
+                raise BadFraming("differing Content-Length headers")
+            length = found
         elif name == b"transfer-encoding":
             if coding is not None:
                 raise BadFraming("more than one Transfer-Encoding header")
             coding = value
+        elif name == b"connection":
+            connection = value if connection is None else connection + b"," + value
+        elif compression is None and (value := value.lower()) not in {b"", b"identity"}:
+            compression = value
     if coding is not None:
         _only_chunked(coding, length=length, version_1_0=version_1_0)
-        return CHUNKED
-    return UNTIL_CLOSE if length is None else length
+        length = CHUNKED
+    keep = not version_1_0 if connection is None else _keeps_alive(connection, version_1_0=version_1_0)
+    if to_head or status in {204, 304}:
+        return 0, keep, None
+    if length is None:
+        return UNTIL_CLOSE, False, compression
+    return length, keep, compression
 
 
-def content_length(value: bytes) -> int:
-    """Read a Content-Length. Raises BadFraming unless it is plain digits."""
-    digits = value.strip(b" \t")
-    if not digits.isdigit() or len(digits) > _LENGTH_DIGITS_MAX:
+def _length(value: bytes) -> int:
+    if not value.isdigit() or len(value) > _LENGTH_DIGITS_MAX:
         raise BadFraming("the Content-Length is not a number")
-    return int(digits)
+    return int(value)
 
 
-def keeps_alive(connection: bytes | None, *, version_1_0: bool) -> bool:
-    """Tell whether the peer that sent these Connection options goes on after this message."""
-    if connection is None:
-        return not version_1_0
+def _keeps_alive(connection: bytes, *, version_1_0: bool) -> bool:
     options = [option.strip(b" \t") for option in connection.lower().split(b",")]
     if b"close" in options:
         return False
@@ -114,5 +112,5 @@ def _only_chunked(coding: bytes, *, length: int | None, version_1_0: bool) -> No
         raise BadFraming("HTTP/1.0 knows no Transfer-Encoding")
     if length is not None:
         raise BadFraming("both Content-Length and Transfer-Encoding")
-    if coding.strip(b" \t").lower() != b"chunked":
+    if coding.lower() != b"chunked":
         raise BadFraming("a Transfer-Encoding other than chunked")

@@ -1,35 +1,24 @@
 """One connection to an upstream: a request out, an answer in, and where the answer ends.
 
-Idle -> head -> body -> done -> idle again (back in the pool) or closed. llhttp reads heads and unwraps chunks; where
-the body ends is ours to say (answer_framing), because llhttp believes that an answer to HEAD has a body, that one
-without a length never ends, and knows nothing of the request.
+Idle -> head -> body -> idle again (back in the pool) or closed. What the head says of the body's end is decided with
+the request in mind: an answer to HEAD has none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from enum import IntEnum
 from typing import Protocol, cast
 
-from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
-
 from yizhan.http1.answer import Answer
-from yizhan.http1.answer_framing import CHUNKED, UNTIL_CLOSE, BadFraming, body_length
-from yizhan.http1.message import Headers, Limits, NoAnswer, Truncated, first
+from yizhan.http1.chunked import ChunkedBody
+from yizhan.http1.framing import CHUNKED, UNTIL_CLOSE, answer_framing
+from yizhan.http1.head import STATUSES, HeadReader, StatusLine
+from yizhan.http1.lines import BadFraming
+from yizhan.http1.message import Limits, NoAnswer, Truncated
 
 _ONE_WRITE = 64 * 1024  # up to here head and body are joined and leave together; above, copying costs more
 _SLICE = 256 * 1024
-
-
-class _Stage(IntEnum):
-    IDLE = 0
-    HEAD = 1
-    BODY = 2
-    DONE = 3
-
-
-_IDLE, _HEAD, _BODY, _DONE = _Stage
 
 
 class Home(Protocol):
@@ -46,19 +35,17 @@ class Connection(asyncio.Protocol):
     """One upstream connection. Carries one exchange at a time."""
 
     __slots__ = (
-        "_barren",
+        "_chunked",
         "_drain",
-        "_fault",
-        "_headers",
+        "_head_bytes",
         "_home",
+        "_in_head",
         "_keep",
         "_left",
         "_limits",
-        "_parser",
-        "_parser_spent",
+        "_reader",
         "_reading",
         "_rest",
-        "_stage",
         "_to_head",
         "_transport",
         "_uploading",
@@ -78,15 +65,13 @@ class Connection(asyncio.Protocol):
         self.place = place
         self._home = home
         self._limits = limits
-        self._parser = HttpResponseParser(self)
-        self._parser_spent = False
-        self._stage: _Stage = _IDLE
+        self._reader: HeadReader[StatusLine] = HeadReader(limits, STATUSES)
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
-        self._headers: Headers = []
-        self._barren = 0  # bytes since the last byte of a body: bounds heads, 1xx, chunk extensions, trailers alike
-        self._left = 0
+        self._in_head = True
+        self._head_bytes = 0  # of this exchange, interim answers included: there may be any number of them
+        self._left = 0  # of the body: bytes, or CHUNKED or UNTIL_CLOSE
+        self._chunked: ChunkedBody | None = None
         self._keep = True
-        self._fault: BaseException | None = None
         self._to_head = False
         self._reading = True
         self._write_paused = False
@@ -100,14 +85,11 @@ class Connection(asyncio.Protocol):
         """Send a request; its answer goes to ``answer``. A streamed body follows by write() and end()."""
         assert self.answer is None
         assert not self.closed
-        if self._parser_spent:
-            self._parser = HttpResponseParser(self)
-        self._parser_spent = self._to_head = to_head
         self.answer = answer
-        self._stage = _HEAD
-        self._barren = 0
+        self._to_head = to_head
+        self._in_head = True
+        self._head_bytes = 0
         self._keep = True
-        self._fault = None
         self._uploading = streamed
         if self._transport.is_closing():  # it died in this very turn of the loop; nobody was told yet
             self._lost(None)
@@ -167,101 +149,77 @@ class Connection(asyncio.Protocol):
         if answer is None:
             self.drop()  # nothing was asked
             return
-        if self._stage is _BODY:
-            answer.moved = True
-        self._barren += len(data)
         try:
-            self._parser.feed_data(data)
-        except HttpParserCallbackError as error:  # a fault of ours, not of the answer
-            self._fault = self._fault or error.__context__ or error
-        except (HttpParserError, HttpParserUpgrade) as error:
-            # What follows a complete answer is not parsed for its own sake: it only means the connection is spent.
-            self._keep = False
-            if self._stage is not _DONE:
-                self._fault = self._fault or Truncated(f"the answer is not HTTP: {error}")
-        if self.answer is not answer:
-            return  # the sink closed us
-        if self._fault is None and self._barren > self._limits.header_bytes_max and self._stage is not _DONE:
-            self._fault = Truncated("the answer's head, trailers or chunk extensions are too long")
-        if self._fault is not None:
-            self.fail(answer, self._fault)
-        elif self._stage is _DONE:
-            self._finish(answer)
-
-    # -- the parser's calls --------------------------------------------------------------------------------------------
-
-    def on_message_begin(self) -> None:
-        if self._stage is _HEAD:
-            self._headers = []
-        else:
-            self._keep = False  # bytes after the answer
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._stage is _HEAD:
-            self._headers.append((name.lower(), value.strip()))
-        # otherwise trailers, which come as headers; nobody asked for any, and _barren bounds them
-
-    def on_headers_complete(self) -> None:
-        if self._stage is not _HEAD:
-            return
-        parser, headers, answer = self._parser, self._headers, self.answer
-        assert answer is not None
-        status, version = parser.get_status_code(), parser.get_http_version()
-        if status < 200:
-            if status == 101 or status < 100:
-                self._break(f"the answer has the status {status}")
-            return  # 1xx: the answer proper follows
-        if self._too_long(headers):
-            self._break("the answer's head is too long")
-            return
-        try:
-            self._left = body_length(headers, to_head=self._to_head, status=status, version=version)
-            coding = first(headers, b"content-encoding") if self._left else None
-            if coding is not None and (coding := coding.lower()) in {b"", b"identity"}:
-                coding = None
-            self._keep = self._keep and parser.should_keep_alive()
-            self._stop_upload()
-            self._stage = _BODY if self._left else _DONE
-            answer.begin(status, headers, coding=coding)
-        except (BadFraming, Truncated) as error:
-            self._break(str(error))
-
-    def on_body(self, data: bytes) -> None:
-        if self._stage is not _BODY:
-            self._keep = False  # an answer to HEAD with a body
-            return
-        self._barren = 0
-        if self._left > 0:
-            self._left -= len(data)
-            if self._left == 0:
-                self._stage = _DONE
-        answer = self.answer
-        assert answer is not None
-        try:
-            answer.take(data)
-        except BaseException as error:  # the sink's: raised where pipe() was called
-            self._fault = error
-            self._stage = _DONE
-
-    def on_message_complete(self) -> None:
-        if self._stage is _BODY:
-            if self._left == CHUNKED:
-                self._stage = _DONE
+            if self._in_head:
+                rest = self._take_head(answer, data)
+                if rest is not None:
+                    self._take_body(answer, rest)
             else:
-                self._break("the answer's end is in doubt")
+                answer.moved = True
+                self._take_body(answer, data)
+        except BadFraming as error:
+            self.fail(answer, Truncated(f"the answer is not HTTP: {error}"))
+        except BaseException as error:  # the sink's: raised where pipe() was called
+            self.fail(answer, error)
 
-    def _too_long(self, headers: Headers) -> bool:
-        if len(headers) > self._limits.header_count_max:
-            return True
-        # Never more than what was received: mostly there is nothing to add up.
-        return (
-            self._barren > self._limits.header_bytes_max
-            and sum(len(name) + len(value) + 4 for name, value in headers) > self._limits.header_bytes_max
+    def _take_head(self, answer: Answer, data: bytes) -> bytes | None:
+        """Read heads up to the answer's own; give what came behind it, or None while it is not there."""
+        while True:
+            self._head_bytes += len(data)
+            head = self._reader.feed(data)
+            if head is not None:
+                start, headers, data = head
+                self._head_bytes -= len(data)
+            if self._head_bytes > self._limits.header_bytes_max:
+                raise BadFraming("the head is too long")
+            if head is None:
+                return None
+            status = start.status
+            if status >= 200:
+                break
+            if status == 101:
+                raise BadFraming("it switches protocols")
+            if not data:
+                return None
+        self._in_head = False
+        self._left, keep, coding = answer_framing(
+            headers, status=status, to_head=self._to_head, version_1_0=start.version_1_0
         )
+        self._chunked = ChunkedBody() if self._left == CHUNKED else None
+        self._keep = self._keep and keep
+        self._stop_upload()
+        answer.begin(status, headers, coding)
+        return data
 
-    def _break(self, why: str) -> None:
-        self._fault = Truncated(why)
-        self._stage = _DONE
+    def _take_body(self, answer: Answer, data: bytes) -> None:
+        chunked = self._chunked
+        if chunked is not None:
+            piece = chunked.feed(data)
+            if piece:
+                answer.take(piece)
+            if not chunked.over:
+                return
+            if chunked.broken:
+                raise BadFraming(chunked.broken)
+            if chunked.rest:
+                self._keep = False
+        elif self._left == UNTIL_CLOSE:
+            if data:
+                answer.take(data)
+            return
+        else:
+            size = len(data)
+            if size > self._left:
+                data = data[: self._left]
+                size = self._left
+                self._keep = False  # bytes after the answer
+            self._left -= size
+            if size:
+                answer.take(data)
+            if self._left:
+                return
+        if self.answer is answer:  # else the sink closed us
+            self._finish(answer)
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
@@ -276,7 +234,6 @@ class Connection(asyncio.Protocol):
 
     def _finish(self, answer: Answer) -> None:
         self.answer = None
-        self._stage = _IDLE
         self.used = True
         if not self._reading:
             self.resume_reading()  # idle connections listen for their end
@@ -295,7 +252,6 @@ class Connection(asyncio.Protocol):
 
     def drop(self) -> None:
         """Close at once."""
-        self._stage = _DONE
         self._rest = None
         self._uploading = False
         if not self.closed:
@@ -309,10 +265,10 @@ class Connection(asyncio.Protocol):
         answer = self.answer
         if answer is None:
             self.drop()
-        elif self._stage is _BODY and self._left == UNTIL_CLOSE and exc is None and self._said_goodbye():
+        elif not self._in_head and self._left == UNTIL_CLOSE and exc is None and self._said_goodbye():
             self._keep = False
             self._finish(answer)
-        elif self._stage is _HEAD and self._barren == 0:
+        elif self._in_head and self._head_bytes == 0:
             self.silent = True
             self.fail(answer, NoAnswer(f"the upstream closed without an answer: {exc or 'end of input'}"))
         else:

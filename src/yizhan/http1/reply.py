@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from yizhan.errors import StationError
+from yizhan.http1.lines import WrittenLines
 from yizhan.http1.message import Headers
 
 _JOIN_MAX = 64 * 1024  # pieces above this are handed over as they are; copying them costs more than a second buffer
@@ -21,6 +22,7 @@ _STATUS_LINES = {
 }
 # What the server says itself; copies among a handler's headers are left out.
 _OWN = frozenset({b"connection", b"content-length", b"date", b"keep-alive", b"transfer-encoding"})
+_lines = WrittenLines(own=_OWN, refused=False)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -32,11 +34,8 @@ class Line(Protocol):
     write_paused: bool
     sent: int  # bytes ever handed to the transport
 
-    def date_line(self) -> bytes:
-        """Give the Date header, with its line end."""
-
-    def connection_line(self, *, keep: bool) -> bytes:
-        """Give the Connection header where one is needed; decides whether the connection is kept."""
+    def head_end(self, *, keep: bool) -> bytes:
+        """Give the Date and Connection headers and the head's end; decides whether the connection is kept."""
 
     def hang_up(self) -> None:
         """Close after what was written has gone out."""
@@ -66,7 +65,7 @@ class Reply:
         "started",
     )
 
-    def __init__(self, line: Line, *, head_only: bool, version_1_0: bool) -> None:
+    def __init__(self, line: Line, head_only: bool, version_1_0: bool) -> None:  # noqa: FBT001 - as for Request
         self.started = False
         self.finished = False
         self.gone = False
@@ -212,14 +211,10 @@ class Reply:
     def _build(self, status: int, headers: Headers, framing: bytes) -> bytes:
         line = self._line
         assert line is not None
-        parts = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status]
-        parts += [b"%b: %b\r\n" % header for header in headers if header[0] not in _OWN]
-        lines = len(parts)
-        head = b"".join(parts)
-        if head.count(b"\n") != lines or head.count(b"\r") != lines:
-            raise ValueError("a line break inside a header")
-        keep = bool(framing) or self._head_only or status in {204, 304}  # else the connection's end is the body's
-        return b"%b%b%b%b\r\n" % (head, framing, line.date_line(), line.connection_line(keep=keep))
+        keep = framing != b"" or self._head_only or status in {204, 304}  # else the connection's end is the body's
+        parts = [_lines[header] for header in headers]
+        parts += (framing, line.head_end(keep=keep))
+        return (_STATUS_LINES.get(status) or b"HTTP/1.1 %d Unknown\r\n" % status) + b"".join(parts)
 
     def _put_piece(self, data: bytes, tail: bytes) -> None:
         line = self._line
@@ -273,10 +268,12 @@ class Reply:
             callback()
 
 
-def error_answer(error: StationError) -> tuple[int, Headers, bytes]:
+def error_answer(error: StationError, request_id: str | None) -> tuple[int, Headers, bytes]:
     """Say an error in OpenAI's shape, for what goes wrong before anybody knows the caller's protocol."""
     said = {"message": str(error), "type": error.kind, "param": error.param, "code": error.code}
     headers: Headers = [(b"content-type", b"application/json")]
+    if request_id is not None:
+        headers.append((b"x-request-id", request_id.encode()))
     if error.retry_after_s is not None:
         headers.append((b"retry-after", b"%d" % error.retry_after_s))
     return error.status, headers, msgspec.json.encode({"error": said})

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from yizhan.errors import BodyTooLarge, StationError
+from yizhan.http1.head import RequestLine
 from yizhan.http1.message import Headers
 
 _SMALL = 4096  # pieces below this are gathered, so that a drip of bytes costs bytes and not objects
@@ -26,57 +27,48 @@ class Request:
     """What the caller wants. The server fills it; a handler reads it."""
 
     __slots__ = (
-        "_complete",
-        "_failure",
-        "_held",
         "_length",
         "_limit",
         "_pieces",
-        "_received",
         "_source",
         "_waiter",
         "_wake_at",
+        "complete",
         "expects_continue",
+        "failure",
         "headers",
+        "held",
         "method",
         "path",
         "peer",
         "query",
+        "received",
         "target",
         "version_1_0",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - made once a request, in one place; keywords cost
         self,
         source: Source,
-        *,
-        method: bytes,
-        target: bytes,
+        line: RequestLine,
         headers: Headers,
         peer: str,
-        version_1_0: bool,
         length: int,
         limit: int,
-        expects_continue: bool,
+        expects_continue: bool,  # noqa: FBT001 - once a request, and from one place
     ) -> None:
-        self.method = method
-        self.target = target
+        self.method, self.target, self.path, self.query, self.version_1_0 = line
         self.headers = headers
         self.peer = peer  # the client's address, after trusted proxies
-        self.version_1_0 = version_1_0
         self.expects_continue = expects_continue
-        path, _, self.query = target.partition(b"?")
-        if path[:1] != b"/":  # absolute form, http://host/path: the server let nothing else through
-            path = b"/" + path.split(b"://", 1)[1].partition(b"/")[2]
-        self.path = path
+        self.complete = length == 0  # the whole body arrived
+        self.failure: StationError | None = None  # why it never will
+        self.received = 0  # body bytes that ever arrived
+        self.held = 0  # of those, held here
         self._source = source
         self._length = length  # what the head says; below zero: unknown
         self._limit = limit
         self._pieces: list[bytes | bytearray] = []
-        self._received = 0  # body bytes that ever arrived
-        self._held = 0  # of those, held here
-        self._complete = length == 0
-        self._failure: StationError | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._wake_at = 0  # a waiting reader is woken when so many bytes arrived (or at the end)
 
@@ -95,13 +87,13 @@ class Request:
         """
         limit = self._limit if limit is None else min(limit, self._limit)
         self._check_length(limit)
-        if not self._complete:
+        if not self.complete:
             self._source.wanted()
-            if not self._complete and self._failure is None and self._received <= limit:
+            if not self.complete and self.failure is None and self.received <= limit:
                 await self._arrival(limit + 1)
-        if self._failure is not None:
-            raise self._failure
-        if self._received > limit:
+        if self.failure is not None:
+            raise self.failure
+        if self.received > limit:
             raise BodyTooLarge(f"the body is over the limit of {limit} bytes")
         pieces = self._pieces
         if len(pieces) == 1 and isinstance(pieces[0], bytes):
@@ -117,19 +109,19 @@ class Request:
         """
         self._check_length(self._limit)
         while True:
-            if self._received > self._limit:
+            if self.received > self._limit:
                 raise BodyTooLarge(f"the body is over the limit of {self._limit} bytes")
             while self._pieces:
                 piece = self._pieces.pop(0)
-                self._held -= len(piece)
+                self.held -= len(piece)
                 self._source.taken(len(piece))
                 yield bytes(piece)
-            if self._failure is not None:
-                raise self._failure
-            if self._complete:
+            if self.failure is not None:
+                raise self.failure
+            if self.complete:
                 return
             self._source.wanted()
-            await self._arrival(self._received + 1)
+            await self._arrival(self.received + 1)
 
     def _check_length(self, limit: int) -> None:
         if self._length > limit:
@@ -158,46 +150,26 @@ class Request:
                 pieces.append(bytearray(data))
         else:
             pieces.append(data)
-        self._received += size
-        self._held += size
-        if self._received >= self._wake_at:
+        self.received += size
+        self.held += size
+        if self.received >= self._wake_at:
             self._wake()
 
     def completed(self) -> None:
         """Mark the body's end."""
-        self._complete = True
+        self.complete = True
         self._wake()
 
     def failed(self, failure: StationError) -> None:
         """Tell whoever reads, now or later, that the body will not be whole."""
-        if not self._complete and self._failure is None:
-            self._failure = failure
+        if not self.complete and self.failure is None:
+            self.failure = failure
             self._wake()
-
-    @property
-    def complete(self) -> bool:
-        """Whether the whole body arrived."""
-        return self._complete
 
     @property
     def waiting(self) -> bool:
         """Whether somebody waits for more of the body."""
         return self._waiter is not None and not self._waiter.done()
-
-    @property
-    def broken(self) -> bool:
-        """Whether the body will never be whole."""
-        return self._failure is not None
-
-    @property
-    def held(self) -> int:
-        """Bytes of the body held in memory."""
-        return self._held
-
-    @property
-    def received(self) -> int:
-        """Bytes of the body that arrived."""
-        return self._received
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -59,17 +59,20 @@ class Server:
         settings: ServerSettings | None = None,
         clock: Clock | None = None,
         on_error: Callable[[Exception], None] = log_error,
+        request_id: Callable[[], str] | None = None,
     ) -> None:
+        """``request_id`` makes the x-request-id of answers that no handler gave."""
         self.handler = handler
         self.limits = limits or Limits()
         self.settings = settings or ServerSettings()
         self.on_error = on_error
+        self.request_id = request_id
         self.trusted = TrustedProxies(self.settings.trusted_proxies)
         self.draining = False
         self.tasks: set[asyncio.Task[None]] = set()
         self.body_bytes = 0  # of request bodies held by all requests
         self.now = 0.0  # the loop's time at the last sweep: near enough for deadlines, and free
-        self.date_line = b""
+        self.head_end = b""  # of every answer: the Date, and an empty line
         self.loop: asyncio.AbstractEventLoop
         self._clock = clock or SystemClock()
         self._listening: list[asyncio.Server] = []
@@ -155,7 +158,7 @@ class Server:
     def _sweep(self) -> None:
         self.now = self.loop.time()
         date = email.utils.formatdate(self._clock.now_ms() / 1000, usegmt=True)
-        self.date_line = b"date: %b\r\n" % date.encode()
+        self.head_end = b"date: %b\r\n\r\n" % date.encode()
         self._sweeper = self.loop.call_later(self.settings.sweep_s, self._sweep)
         overdue = self.now - self.settings.sweep_s  # what was armed since the last sweep was armed with an old time
         for connection in list(self._open):
