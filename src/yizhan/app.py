@@ -181,12 +181,15 @@ def main(argv: list[str]) -> int:
     if role == "gateway":
         uvloop.run(_gateway(settings, rest[0], Inherited.parse(rest[1:])))
         return 0
-    from yizhan import app_control  # noqa: PLC0415 - a gateway never loads the control plane
-
+    # A gateway never loads the control plane, and what prepares it needs no web framework.
     if role == "prepare":
-        prepared = app_control.prepare(settings, demo_url=dict(pairwise(rest)).get("--demo", ""))
+        from yizhan.app_prepare import prepare  # noqa: PLC0415
+
+        prepared = prepare(settings, demo_url=dict(pairwise(rest)).get("--demo", ""))
         print(msgspec.json.encode(prepared).decode(), flush=True)  # noqa: T201 - the supervisor reads it
         return 1 if prepared.error else 0
+    from yizhan import app_control  # noqa: PLC0415
+
     app_control.run_control(settings, Inherited.parse(rest))
     return 0
 

@@ -15,15 +15,14 @@ import uvicorn
 from litestar import Litestar, Request, Router
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
-from sqlalchemy.exc import SQLAlchemyError
 
 from yizhan.accounts.api import UserController
 from yizhan.accounts.authentication import Recognition
-from yizhan.accounts.bootstrap import bootstrap, register_demo, retire_demo
 from yizhan.accounts.keys_api import KeyController
 from yizhan.accounts.password import Doorkeeper
 from yizhan.accounts.secret import operator_token
 from yizhan.accounts.session_api import SessionController
+from yizhan.app_prepare import opened
 from yizhan.billing.books import DatabaseBooks
 from yizhan.channels.api import ChannelController
 from yizhan.clock import Clock, SystemClock
@@ -31,8 +30,8 @@ from yizhan.config import Settings
 from yizhan.link.server import LinkServer
 from yizhan.prices.api import PriceController
 from yizhan.prices.catalog_api import GroupController, ModelController
-from yizhan.process import Inherited, Prepared
-from yizhan.store.engine import Database, migrate, schema_state
+from yizhan.process import Inherited
+from yizhan.store.engine import Database
 from yizhan.store.seal import Seal
 from yizhan.topups.api import LedgerController, TopupController
 from yizhan.usage.api import UsageController
@@ -43,7 +42,6 @@ from yizhan.web.metrics import serve_metrics
 from yizhan.web.office import Office
 from yizhan.web.pages import pages
 
-DEMO_MODEL = "smollm2-135m"
 _BODY_MAX = 1024 * 1024  # of an admin request
 _GRACE_S = 5
 
@@ -102,48 +100,6 @@ def control_app(
     )
     app.state.office = office
     return app
-
-
-class Refusal(Exception):
-    """The station cannot start on this database; ``str(error)`` is one readable line."""
-
-
-def prepare(settings: Settings, *, demo_url: str = "", clock: Clock | None = None) -> Prepared:
-    """Migrate and bootstrap, before anything is served. Never raises: what is wrong stands in ``error``."""
-    clock = clock or SystemClock()
-    try:
-        with opened(settings) as (database, seal):
-            first = bootstrap(database, seal, settings, clock)
-            with database.write() as connection:
-                if demo_url:
-                    base = demo_url.rstrip("/") + "/v1"
-                    register_demo(connection, base_url=base, model=DEMO_MODEL, seal=seal, now_ms=clock.now_ms())
-                else:
-                    retire_demo(connection, now_ms=clock.now_ms())
-    except Exception as error:  # the edge: the supervisor prints one line
-        return Prepared(error=next(iter(str(error).splitlines()), "") or type(error).__name__)
-    if first is None:
-        return Prepared()
-    return Prepared(login=first.login, password=first.password, key=first.key)
-
-
-@contextmanager
-def opened(settings: Settings) -> Iterator[tuple[Database, Seal]]:
-    """Open the database, migrated, and the seal. Raises Refusal for a schema that is newer than this code."""
-    try:
-        state = schema_state(settings.database)
-        if state == "newer":
-            raise Refusal("the database was migrated by a newer version of the station; install that version")
-        if state != "current":
-            settings.home_path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            migrate(settings.database)
-    except SQLAlchemyError as error:
-        raise Refusal(f"the database cannot be used: {str(error).splitlines()[0]}") from None
-    database = Database(settings.database)
-    try:
-        yield database, Seal.open(settings.home_path, settings.seal_key)
-    finally:
-        database.close()
 
 
 def run_control(settings: Settings, inherited: Inherited | None = None) -> None:

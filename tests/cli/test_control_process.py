@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import select
 
 import yizhan
-from yizhan.app_control import opened, prepare
+from yizhan.app_prepare import opened, prepare
 from yizhan.billing import verify
 from yizhan.config import Settings
 from yizhan.store.catalog import snapshot
