@@ -35,6 +35,7 @@ from yizhan.relay.endpoints import answer
 from yizhan.relay.ports import Ports
 from yizhan.relay.ticking import tick_for_ever
 
+_GC_YOUNG = 10_000
 _SHIP_OUT_S = 8.0  # for the last records, when stopping
 
 
@@ -125,7 +126,8 @@ async def _gateway(settings: Settings, index: str, inherited: Inherited) -> None
     orphaned = loop.create_task(inherited.until_orphaned())
     orphaned.add_done_callback(lambda _: stopping.set())
     gc.collect()
-    gc.freeze()  # what is there now stays; only what requests make is looked through
+    gc.freeze()  # what is there now stays; only what requests make is looked through,
+    gc.set_threshold(_GC_YOUNG, 20, 50)  # and not each few requests: little of it is in cycles
     await stopping.wait()
     for task in (ready, orphaned):
         task.cancel()
