@@ -2,11 +2,14 @@
 # Makes the virtual environment $1 with Python 3.11 or newer, also on a Debian that came without the venv module.
 set -eu
 
+# Debian's own comes first: it is not built as a shared library, and runs the same code up to a third faster.
 python=
+if /usr/bin/python3.11 -c 'import ensurepip, venv' 2>/dev/null; then
+    python=/usr/bin/python3.11
+fi
 for candidate in python3.11 python3 python3.12 python3.13; do
-    if command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    if [ -z "$python" ] && command -v "$candidate" >/dev/null && "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
         python=$candidate
-        break
     fi
 done
 if [ -z "$python" ]; then

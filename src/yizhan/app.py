@@ -35,6 +35,7 @@ from yizhan.relay.endpoints import answer
 from yizhan.relay.ports import Ports
 from yizhan.relay.ticking import tick_for_ever
 
+_GC_YOUNG = 10_000
 _SHIP_OUT_S = 8.0  # for the last records, when stopping
 
 
@@ -125,7 +126,8 @@ async def _gateway(settings: Settings, index: str, inherited: Inherited) -> None
     orphaned = loop.create_task(inherited.until_orphaned())
     orphaned.add_done_callback(lambda _: stopping.set())
     gc.collect()
-    gc.freeze()  # what is there now stays; only what requests make is looked through
+    gc.freeze()  # what is there now stays; only what requests make is looked through,
+    gc.set_threshold(_GC_YOUNG, 20, 50)  # and not each few requests: little of it is in cycles
     await stopping.wait()
     for task in (ready, orphaned):
         task.cancel()
@@ -181,12 +183,15 @@ def main(argv: list[str]) -> int:
     if role == "gateway":
         uvloop.run(_gateway(settings, rest[0], Inherited.parse(rest[1:])))
         return 0
-    from yizhan import app_control  # noqa: PLC0415 - a gateway never loads the control plane
-
+    # A gateway never loads the control plane, and what prepares it needs no web framework.
     if role == "prepare":
-        prepared = app_control.prepare(settings, demo_url=dict(pairwise(rest)).get("--demo", ""))
+        from yizhan.app_prepare import prepare  # noqa: PLC0415
+
+        prepared = prepare(settings, demo_url=dict(pairwise(rest)).get("--demo", ""))
         print(msgspec.json.encode(prepared).decode(), flush=True)  # noqa: T201 - the supervisor reads it
         return 1 if prepared.error else 0
+    from yizhan import app_control  # noqa: PLC0415
+
     app_control.run_control(settings, Inherited.parse(rest))
     return 0
 

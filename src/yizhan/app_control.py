@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -17,11 +18,11 @@ from litestar.middleware import DefineMiddleware
 
 from yizhan.accounts.api import UserController
 from yizhan.accounts.authentication import Recognition
-from yizhan.accounts.bootstrap import bootstrap, register_demo, retire_demo
 from yizhan.accounts.keys_api import KeyController
 from yizhan.accounts.password import Doorkeeper
 from yizhan.accounts.secret import operator_token
 from yizhan.accounts.session_api import SessionController
+from yizhan.app_prepare import opened
 from yizhan.billing.books import DatabaseBooks
 from yizhan.channels.api import ChannelController
 from yizhan.clock import Clock, SystemClock
@@ -29,8 +30,8 @@ from yizhan.config import Settings
 from yizhan.link.server import LinkServer
 from yizhan.prices.api import PriceController
 from yizhan.prices.catalog_api import GroupController, ModelController
-from yizhan.process import Inherited, Prepared
-from yizhan.store.engine import Database, migrate, schema_state
+from yizhan.process import Inherited
+from yizhan.store.engine import Database
 from yizhan.store.seal import Seal
 from yizhan.topups.api import LedgerController, TopupController
 from yizhan.usage.api import UsageController
@@ -41,7 +42,6 @@ from yizhan.web.metrics import serve_metrics
 from yizhan.web.office import Office
 from yizhan.web.pages import pages
 
-DEMO_MODEL = "smollm2-135m"
 _BODY_MAX = 1024 * 1024  # of an admin request
 _GRACE_S = 5
 
@@ -102,45 +102,6 @@ def control_app(
     return app
 
 
-class Refusal(Exception):
-    """The station cannot start on this database; ``str(error)`` is one readable line."""
-
-
-def prepare(settings: Settings, *, demo_url: str = "", clock: Clock | None = None) -> Prepared:
-    """Migrate and bootstrap, before anything is served. Never raises: what is wrong stands in ``error``."""
-    clock = clock or SystemClock()
-    try:
-        with opened(settings) as (database, seal):
-            first = bootstrap(database, seal, settings, clock)
-            with database.write() as connection:
-                if demo_url:
-                    base = demo_url.rstrip("/") + "/v1"
-                    register_demo(connection, base_url=base, model=DEMO_MODEL, seal=seal, now_ms=clock.now_ms())
-                else:
-                    retire_demo(connection, now_ms=clock.now_ms())
-    except Exception as error:  # the edge: the supervisor prints one line
-        return Prepared(error=str(error) or type(error).__name__)
-    if first is None:
-        return Prepared()
-    return Prepared(login=first.login, password=first.password, key=first.key)
-
-
-@contextmanager
-def opened(settings: Settings) -> Iterator[tuple[Database, Seal]]:
-    """Open the database, migrated, and the seal. Raises Refusal for a schema that is newer than this code."""
-    state = schema_state(settings.database)
-    if state == "newer":
-        raise Refusal("the database was migrated by a newer version of the station; install that version")
-    if state != "current":
-        settings.home_path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        migrate(settings.database)
-    database = Database(settings.database)
-    try:
-        yield database, Seal.open(settings.home_path, settings.seal_key)
-    finally:
-        database.close()
-
-
 def run_control(settings: Settings, inherited: Inherited | None = None) -> None:
     """Serve the control plane until SIGTERM, or until the supervisor is gone."""
     clock = SystemClock()
@@ -184,6 +145,15 @@ def control_socket(home: Path) -> Iterator[socket.socket]:
         path.unlink(missing_ok=True)
 
 
+class _Server(uvicorn.Server):
+    """Leaves signals alone: SIGTERM is ours, and SIGINT is the supervisor's business."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
 async def _serve(app: Litestar, sock: socket.socket, inherited: Inherited) -> None:
     config = uvicorn.Config(
         app,
@@ -194,12 +164,16 @@ async def _serve(app: Litestar, sock: socket.socket, inherited: Inherited) -> No
         server_header=False,
         forwarded_allow_ips="*",  # only the gateway reaches this socket
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
+
+    def stop() -> None:
+        server.should_exit = True
 
     async def follow() -> None:
         await inherited.until_orphaned()
-        server.should_exit = True
+        stop()
 
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
     async with asyncio.TaskGroup() as group:
         follower = group.create_task(follow())
         telling = group.create_task(_tell(server, inherited))

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import sys
+import threading
+from http import HTTPStatus
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -50,9 +53,22 @@ def serve(port: int, inherited: Inherited) -> None:
     parameters.offline = True
     parameters.verbosity = -1
     server = xllamacpp.Server(parameters)
+    while not _healthy(port):
+        threading.Event().wait(0.05)  # it says 503 while it loads
     inherited.tell_ready("demo")
     inherited.wait_orphaned()
     del server
+
+
+def _healthy(port: int) -> bool:
+    asking = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        asking.request("GET", "/health")
+        return asking.getresponse().status == HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        asking.close()
 
 
 if __name__ == "__main__":

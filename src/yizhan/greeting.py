@@ -39,7 +39,7 @@ def lines_to_try(url: str, key: str) -> list[str]:
     )
     claude = f"ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={key} claude --model {MODEL}"
     if not MESSAGES_RELAYED:
-        claude = "(this version does not relay /v1/messages yet)"
+        claude += "   # once this station relays /v1/messages: not in this version"
     return [f"  curl         {curl}", f"  Python       {python}", f"  Claude Code  {claude}"]
 
 

@@ -53,7 +53,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
             "billed for more than the upstream counted": {
                 marker
                 for marker in set(paid) & set(self.started)
-                if paid[marker]["output_tokens"] > self.started[marker]["completion_tokens"]
+                if not paid[marker]["estimated"]
+                and paid[marker]["output_tokens"] > self.started[marker]["completion_tokens"]
             },
         }
         found = [f"{len(who)} {what}: {sorted(who)[:5]}" for what, who in checks.items() if who]
@@ -95,7 +96,8 @@ class Load:
         while self._on:
             self._asked += 1
             marker = f"k-{self._asked}"
-            body = chat("pretend", f"pretend: id={marker}", stream=stream)
+            thinking_ms = 0 if stream else 200  # so that a plain answer, too, is there to be killed
+            body = chat("pretend", f"pretend: id={marker} first_byte_ms={thinking_ms}", stream=stream)
             heard = await call(self._port, self._key, body, marker=marker, seconds=30)
             if heard.done if stream else (heard.status == 200 and heard.whole):
                 self.saw.add(marker)

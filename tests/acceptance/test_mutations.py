@@ -56,11 +56,26 @@ def fault(mutant: Mutant, answer: bytes) -> str | None:
         return f"status {status}: {body[:200]!r}"
     if b"\r\nx-request-id: " not in head.lower():
         return f"no x-request-id with status {status}"
+    body = first_body(head.lower(), body)
     try:
         refusal = msgspec.json.decode(body, type=_Refusal)
     except msgspec.DecodeError as error:
         return f"status {status} in another shape ({error}): {body[:200]!r}"
     return None if refusal.error.message and refusal.error.code else f"an empty error: {body[:200]!r}"
+
+
+def first_body(head: bytes, rest: bytes) -> bytes:
+    """Cut the first answer's body out of what came: what followed a broken request may have been answered, too."""
+    length = head.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0]
+    if length:
+        return rest[: int(length)]
+    body = b""
+    while rest:
+        size, _, rest = rest.partition(b"\r\n")
+        if not int(size, 16):
+            break
+        body, rest = body + rest[: int(size, 16)], rest[int(size, 16) + 2 :]
+    return body
 
 
 async def attack(port: int, drawn: list[Mutant]) -> Counter[str]:

@@ -13,7 +13,6 @@ from tests.acceptance.prices import fair, token_price
 from tests.acceptance.station import Row, Station, channel_words, price_words
 from tests.acceptance.upstream import Upstream
 
-# Each is a model of its own with a channel of its own, so that no test meets the cooldown of another.
 BEFORE_A_STREAM = {
     "reset": "fault=reset",
     "reset-headers": "fault=reset_after:0",
@@ -43,21 +42,30 @@ AFTER_THE_FIRST_BYTE = {
 }
 OTHERS = {"alone": "status=500", "alone-busy": "status=429 retry_after=2", "s400": "status=400", "long": ""}
 ORDERS = {**BEFORE_A_STREAM, **IN_A_PLAIN_ANSWER, **AFTER_THE_FIRST_BYTE, **OTHERS}
+BUSY = ("s429", "s429-after", "alone-busy")  # a channel is left alone after a 429, so each has its own
 
 
 @pytest.fixture(scope="module")
 def key(station: Station, upstream: Upstream, spare: Upstream) -> str:
     """A user with money; behind every model a bad channel, and but for two a good one of lower priority."""
-    upstream.order(models=ORDERS)
-    backed = ",".join(model for model in ORDERS if not model.startswith("alone"))
+    models = ("faulty", "alone", *BUSY)
+    alone = ("alone", "alone-busy")
     station.rows_of(
         [
-            *(channel_words(f"bad-{model}", base_url=upstream.base_url, models=model, priority=10) for model in ORDERS),
-            *(price_words(model) for model in ORDERS),
-            channel_words("good", base_url=spare.base_url, models=backed),
+            channel_words("bad", base_url=upstream.base_url, models="faulty,alone", priority=10),
+            *(channel_words(f"bad-{busy}", base_url=upstream.base_url, models=busy, priority=10) for busy in BUSY),
+            channel_words("good", base_url=spare.base_url, models=",".join(set(models) - set(alone))),
+            *(price_words(model) for model in models),
         ]
     )
     return station.add_user("outcomes", usd="10")
+
+
+def model_for(upstream: Upstream, case: str) -> str:
+    """Order the upstream to behave as the case wants, and name the model to ask for."""
+    model = case if case in (*BUSY, "alone") else "faulty"
+    upstream.order(models={model: ORDERS[case]})
+    return model
 
 
 @pytest.fixture
@@ -65,7 +73,8 @@ def rows_before(station: Station, key: str) -> int:
     return len(station.usage("outcomes"))
 
 
-def ask(station: Station, key: str, model: str, marker: str, **fields: Any) -> Heard:
+def ask(station: Station, key: str, upstream: Upstream, case: str, marker: str, **fields: Any) -> Heard:
+    model = model_for(upstream, case)
     return asyncio.run(call(station.port, key, chat(model, f"pretend: id={marker}", **fields), marker=marker))
 
 
@@ -75,12 +84,12 @@ def booked(station: Station, marker: str, rows_before: int) -> Row:
     return row
 
 
-@pytest.mark.parametrize("model", BEFORE_A_STREAM)
+@pytest.mark.parametrize("case", BEFORE_A_STREAM)
 def test_a_failure_before_the_first_byte_is_not_seen_by_a_streaming_caller(
-    *, station: Station, upstream: Upstream, spare: Upstream, key: str, rows_before: int, model: str
+    *, station: Station, upstream: Upstream, spare: Upstream, key: str, rows_before: int, case: str
 ) -> None:
-    marker = f"before-{model}"
-    heard = ask(station, key, model, marker, stream=True)
+    marker = f"before-{case}"
+    heard = ask(station, key, upstream, case, marker, stream=True)
     assert (heard.status, heard.done, heard.whole) == (200, True, True)
     assert len(heard.text().split()) == 16
     first, second = upstream.seen(marker), spare.seen(marker)
@@ -93,12 +102,12 @@ def test_a_failure_before_the_first_byte_is_not_seen_by_a_streaming_caller(
     assert fair(row)
 
 
-@pytest.mark.parametrize("model", ["reset", "s500", "s503", "garbage", "empty", "page", *IN_A_PLAIN_ANSWER])
+@pytest.mark.parametrize("case", ["reset", "s500", "s503", "garbage", "empty", "page", *IN_A_PLAIN_ANSWER])
 def test_a_failure_in_a_plain_answer_is_not_seen_by_the_caller(
-    *, station: Station, upstream: Upstream, spare: Upstream, key: str, rows_before: int, model: str
+    *, station: Station, upstream: Upstream, spare: Upstream, key: str, rows_before: int, case: str
 ) -> None:
-    marker = f"plain-{model}"
-    heard = ask(station, key, model, marker)
+    marker = f"plain-{case}"
+    heard = ask(station, key, upstream, case, marker)
     assert heard.status == 200
     assert len(heard.json()["choices"][0]["message"]["content"].split()) == 16
     second = spare.seen(marker)
@@ -109,12 +118,12 @@ def test_a_failure_in_a_plain_answer_is_not_seen_by_the_caller(
     assert fair(row)
 
 
-@pytest.mark.parametrize("model", AFTER_THE_FIRST_BYTE)
+@pytest.mark.parametrize("case", AFTER_THE_FIRST_BYTE)
 def test_a_failure_midway_is_one_error_event_and_a_bill_for_what_came(
-    *, station: Station, upstream: Upstream, spare: Upstream, key: str, rows_before: int, model: str
+    *, station: Station, upstream: Upstream, spare: Upstream, key: str, rows_before: int, case: str
 ) -> None:
-    marker = f"midway-{model}"
-    heard = ask(station, key, model, marker, stream=True)
+    marker = f"midway-{case}"
+    heard = ask(station, key, upstream, case, marker, stream=True)
     assert (heard.status, heard.done) == (200, False)
     assert len(heard.text().split()) == 8  # nine frames, the first of which has the role only
     errors = [chunk for chunk in heard.chunks() if "error" in chunk]
@@ -129,11 +138,11 @@ def test_a_failure_midway_is_one_error_event_and_a_bill_for_what_came(
     assert fair(row)
 
 
-def test_the_sdk_raises_when_a_stream_breaks_midway(station: Station, key: str) -> None:
+def test_the_sdk_raises_when_a_stream_breaks_midway(station: Station, upstream: Upstream, key: str) -> None:
     pieces: list[str] = []
     with OpenAI(base_url=f"{station.url}/v1", api_key=key, max_retries=0, timeout=20) as client:
         stream = client.chat.completions.create(
-            model="truncated", messages=[{"role": "user", "content": "Go on."}], stream=True
+            model=model_for(upstream, "truncated"), messages=[{"role": "user", "content": "Go on."}], stream=True
         )
 
         def listen() -> None:
@@ -149,7 +158,7 @@ def test_when_every_channel_fails_the_error_is_clear_and_free(
     station: Station, upstream: Upstream, key: str, rows_before: int
 ) -> None:
     before = station.balance("outcomes")
-    heard = ask(station, key, "alone", "alone", stream=True)
+    heard = ask(station, key, upstream, "alone", "alone", stream=True)
     assert (heard.status, heard.code) == (502, "upstream_failed")
     assert heard.headers["x-request-id"]
     seen = upstream.seen("alone")
@@ -160,27 +169,31 @@ def test_when_every_channel_fails_the_error_is_clear_and_free(
     assert station.balance("outcomes") == before
 
 
-def test_when_every_channel_is_busy_the_caller_is_told_to_come_back(station: Station, key: str) -> None:
-    heard = ask(station, key, "alone-busy", "alone-busy")
+def test_when_every_channel_is_busy_the_caller_is_told_to_come_back(
+    station: Station, upstream: Upstream, key: str
+) -> None:
+    heard = ask(station, key, upstream, "alone-busy", "alone-busy")
     assert heard.status in (429, 502, 503)
     assert heard.json()["error"]["code"]
     assert heard.headers.get("retry-after", "2") == "2"
 
 
 def test_the_callers_own_mistake_is_relayed_and_not_tried_elsewhere(
-    station: Station, spare: Upstream, key: str
+    station: Station, upstream: Upstream, spare: Upstream, key: str
 ) -> None:
     before = station.balance("outcomes")
-    heard = ask(station, key, "s400", "mistake", stream=True)
+    heard = ask(station, key, upstream, "s400", "mistake", stream=True)
     assert heard.status == 400
     assert heard.json()["error"]["message"]
     assert spare.seen("mistake") is None
     assert station.balance("outcomes") == before
 
 
-def leave_after(station: Station, key: str, marker: str, options: str, *, words: int | None, stream: bool) -> Heard:
+def leave_after(
+    station: Station, key: str, upstream: Upstream, marker: str, options: str, *, words: int | None, stream: bool
+) -> Heard:
     """Ask, and leave once so many words came; None is as soon as the upstream has the request."""
-    body = chat("long", f"pretend: id={marker} {options}", stream=stream)
+    body = chat(model_for(upstream, "long"), f"pretend: id={marker} {options}", stream=stream)
 
     def enough(heard: Heard) -> bool:
         return words is not None and heard.status == 200 and len(heard.text().split()) >= words
@@ -192,7 +205,7 @@ def leave_after(station: Station, key: str, marker: str, options: str, *, words:
 def test_a_caller_who_leaves_midway_pays_what_the_vendor_reports(
     station: Station, upstream: Upstream, key: str, rows_before: int
 ) -> None:
-    heard = leave_after(station, key, "left-midway", "tokens=60 chunk_ms=20", words=5, stream=True)
+    heard = leave_after(station, key, upstream, "left-midway", "tokens=60 chunk_ms=20", words=5, stream=True)
     assert not heard.done
     row = booked(station, "left-midway", rows_before)
     seen = upstream.seen("left-midway")
@@ -206,7 +219,7 @@ def test_a_caller_who_leaves_midway_pays_what_the_vendor_reports(
 def test_a_caller_who_leaves_a_long_answer_pays_for_what_was_delivered(
     station: Station, upstream: Upstream, key: str, rows_before: int
 ) -> None:
-    leave_after(station, key, "left-long", "tokens=3000 chunk_ms=10", words=5, stream=True)
+    leave_after(station, key, upstream, "left-long", "tokens=3000 chunk_ms=10", words=5, stream=True)
     row = booked(station, "left-long", rows_before)
     seen = upstream.seen("left-long")
     assert seen is not None
@@ -220,7 +233,7 @@ def test_a_caller_who_leaves_before_the_first_byte_pays_what_the_vendor_reports_
     station: Station, upstream: Upstream, key: str, rows_before: int, stream: bool
 ) -> None:
     marker = f"left-early-{stream}".lower()
-    heard = leave_after(station, key, marker, "first_byte_ms=1500 tokens=30", words=None, stream=stream)
+    heard = leave_after(station, key, upstream, marker, "first_byte_ms=1500 tokens=30", words=None, stream=stream)
     assert heard.status == 0
     row = booked(station, marker, rows_before)
     seen = upstream.seen(marker)

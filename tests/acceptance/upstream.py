@@ -53,11 +53,11 @@ def pretending(*options: str) -> Iterator[Upstream]:
         text=True,
     )
     assert process.stdout is not None
+    upstream = Upstream(json.loads(process.stdout.readline())["url"])
     try:
-        upstream = Upstream(json.loads(process.stdout.readline())["url"])
         yield upstream
-        upstream.close()
     finally:
+        upstream.close()
         process.terminate()
         process.wait(10)
         process.stdout.close()

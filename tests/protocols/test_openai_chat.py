@@ -5,16 +5,20 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from yizhan.errors import AmbiguousField, BadRequest, ModelNotFound, UnsupportedField
 from yizhan.protocols import openai_chat
-from yizhan.protocols.openai_chat import NotAnAnswer, Wanted, WireUsage, encode_error, error_event, usage_of, with_model
+from yizhan.protocols.openai_chat import Wanted, encode_error, error_event, peek_small, with_model
+from yizhan.protocols.openai_chat_answer import NotAnAnswer, WireUsage, read_answer, usage_of
 from yizhan.protocols.toplevel import finish
 from yizhan.protocols.usage import Usage
 
 
 def peek(body: bytes) -> Wanted:
-    return finish(openai_chat.peek(body))
+    wanted = finish(openai_chat.peek(body))
+    assert peek_small(body) == wanted
+    return wanted
 
 
 def asked(**fields: Any) -> bytes:
@@ -85,6 +89,15 @@ def test_what_has_no_price_is_refused(fields: dict[str, Any], param: str) -> Non
 def test_a_key_that_only_looks_like_a_cost_field_is_refused(key: str) -> None:
     with pytest.raises(AmbiguousField):
         peek(asked(**{key: 1}))
+
+
+def test_the_fields_are_the_same_in_a_small_body_and_a_large_one() -> None:
+    fields = {"n": 2, "max_tokens": 7, "unknown": {"n": 3}, "stream": True, "stream_options": {"include_usage": True}}
+    small, large = peek(asked(**fields)), peek(asked(**fields, padding="p" * 8000))
+    assert replace(small, body=b"", spans={}, text_bytes=0) == replace(large, body=b"", spans={}, text_bytes=0)
+    with pytest.raises(BadRequest) as caught:
+        peek(asked(n="two", padding="p" * 8000))
+    assert caught.value.param == "n"
 
 
 def test_a_request_without_model_or_messages_says_which() -> None:
@@ -214,22 +227,35 @@ def test_the_classes_always_add_up_to_the_totals(
 
 def test_a_reported_answer_is_billed_as_reported() -> None:
     body = b'{"choices":[{"message":{"content":"hi"}}],"usage":{"prompt_tokens":3,"completion_tokens":2}}'
-    answered = openai_chat.read_answer(body)
+    answered = read_answer(body)
     assert answered.usage == Usage(input=3, output=2)
 
 
 def test_an_unreported_answer_is_counted() -> None:
     message = {"content": "four words are here", "reasoning_content": "hm", "tool_calls": [{"id": 1}], "refusal": "no"}
-    for usage in ({}, {"usage": None}, {"usage": {}}):
-        answered = openai_chat.read_answer(json.dumps({"choices": [{"message": message}, {}], **usage}).encode())
+    unreported: list[dict[str, Any]] = [{}, {"usage": None}, {"usage": {}}]
+    for usage in unreported:
+        answered = read_answer(json.dumps({"choices": [{"message": message}, {}], **usage}).encode())
         assert answered.usage is None
         assert 5 <= answered.counted <= 25
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"error":{"message":"x"},"choices":[]}', b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"{}",
+        b'{"error":{"message":"x"},"choices":[]}',
+        b'{"choices":null}',
+        b'{"choices":5,"usage":{"prompt_tokens":3}}',
+        b'{"choices":[5]}',
+        b"[" * 100_000,
+    ],
+)
 def test_a_200_that_is_no_answer_is_told_apart(body: bytes) -> None:
     with pytest.raises(NotAnAnswer):
-        openai_chat.read_answer(body)
+        read_answer(body)
 
 
 def test_errors_have_openais_shape() -> None:

@@ -109,8 +109,7 @@ def test_a_last_frame_without_its_blank_line_counts() -> None:
     stream = reader()
     stream.feed(chunk("a"))
     assert stream.end() == b""
-    stream.feed(b"data: [DONE]")
-    assert not stream.done
+    assert stream.feed(b"data: [DONE]") == b""
     assert stream.end() == DONE
     assert stream.done
     late = reader()
@@ -123,3 +122,9 @@ def test_everything_that_was_said_is_counted() -> None:
     delta = {"content": "abcd", "reasoning_content": "efgh", "reasoning": None, "refusal": "ijkl", "tool_calls": [1]}
     stream.feed(chunk(choices=[{"delta": delta}, {"delta": None}, {}]))
     assert stream.count.tokens() == tokens_of("abcdefghijkl[1]")
+
+
+def test_a_delta_of_something_else_is_no_text() -> None:
+    stream = reader()
+    stream.feed(chunk(choices=[{"delta": {"content": ["parts"], "refusal": 5}}]))
+    assert stream.count.tokens() == 0

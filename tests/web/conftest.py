@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,6 +11,8 @@ from pathlib import Path
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, sync_playwright
+from tests.acceptance.station import Station, channel_words, price_words, serving
+from tests.acceptance.upstream import pretending
 
 from yizhan.app_control import control_app
 from yizhan.clock import SystemClock
@@ -19,6 +20,7 @@ from yizhan.config import Settings
 from yizhan.store.engine import Database, migrate
 from yizhan.store.seal import Seal
 
+MODEL = "smollm2-135m"
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = [
     "--headless",
@@ -53,13 +55,13 @@ def control_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def station() -> tuple[str, str, str]:
-    """A whole station to debug against: URL, key and model; TEST_STATION says where one runs."""
-    found = os.environ.get("TEST_STATION", "")
-    if not found:
-        pytest.skip("TEST_STATION=URL,KEY,MODEL names a running station")
-    url, key, model = found.split(",")
-    return url, key, model
+def station(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """A whole station that sells the model of the reference's example; its address and a key."""
+    with pretending("--chunk-ms", "20") as upstream:
+        home = tmp_path_factory.mktemp("browsed") / "home"
+        with serving(Station(home, workers=1)) as found:
+            found.rows_of([channel_words("any", base_url=upstream.base_url, models=MODEL), price_words(MODEL)])
+            yield found.url, found.add_user("reader", usd="1")
 
 
 @pytest.fixture(scope="session")

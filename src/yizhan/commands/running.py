@@ -33,6 +33,8 @@ def serve(*, bind: str | None, workers: int | None, demo: bool | None, role: str
 def migrate(*, as_json: bool) -> None:
     """Bring the database's tables up to date; `serve` does it by itself."""
     settings = settings_or_exit()
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
     from yizhan.errors import StationError  # noqa: PLC0415
     from yizhan.store import schema  # noqa: PLC0415 - SQLAlchemy and Alembic take a third of a second
 
@@ -43,8 +45,8 @@ def migrate(*, as_json: bool) -> None:
         if before != "current":
             settings.home_path.mkdir(mode=0o700, parents=True, exist_ok=True)
             schema.migrate(settings.database)
-    except StationError as error:
-        raise Refused(str(error)) from None
+    except (StationError, SQLAlchemyError) as error:
+        raise Refused(str(error).splitlines()[0]) from None
     except OSError as error:
         raise Refused(f"the data folder {settings.home} cannot be used: {error.strerror}") from None
     say_object({"ok": True, "before": before}, as_json=as_json, sentence="The tables are up to date (were: {before}).")

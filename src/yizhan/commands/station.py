@@ -81,7 +81,8 @@ class Station:
 
         import httpx  # noqa: PLC0415
 
-        from yizhan.app_control import Refusal, control_app, opened  # noqa: PLC0415
+        from yizhan.app_control import control_app  # noqa: PLC0415
+        from yizhan.app_prepare import Refusal, opened  # noqa: PLC0415
         from yizhan.clock import SystemClock  # noqa: PLC0415
         from yizhan.errors import StationError  # noqa: PLC0415
         from yizhan.store.seal import SealBroken  # noqa: PLC0415

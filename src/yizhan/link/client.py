@@ -23,6 +23,7 @@ from yizhan.purse.purse import Purse
 
 BACKOFF_FIRST_S = 0.05
 BACKOFF_LAST_S = 1.0  # a control plane that restarts is found again within a second
+TRIES_A_WARNING = 10
 RETRY_S = 1  # what a refused caller is told to wait
 
 log = logging.getLogger(__name__)
@@ -134,11 +135,15 @@ class LinkClient:
 
     async def _connect_for_ever(self) -> None:
         pause = BACKOFF_FIRST_S
+        failures = 0
         while True:
             try:
                 await self._talk()
             except (OSError, LinkBroken, msgspec.MsgspecError) as error:
-                log.warning("no link to the control plane: %s", error)
+                failures = 0 if self.connected else failures + 1
+                # A start or a restart takes a few tries; that is news only when it goes on, and then not each time.
+                level = logging.WARNING if failures % TRIES_A_WARNING == TRIES_A_WARNING - 1 else logging.DEBUG
+                log.log(level, "no link to the control plane: %s", error)
             except Exception:
                 log.exception("the link broke by a fault of ours, and is made again")
             pause = BACKOFF_FIRST_S if self.connected else min(2 * pause, BACKOFF_LAST_S)

@@ -14,8 +14,7 @@ from msgspec import Meta
 
 from yizhan.errors import AmbiguousField, BadJson, BadRequest, StationError, UnsupportedField
 from yizhan.protocols.counting import tokens_of
-from yizhan.protocols.toplevel import Spans, replaced, spans
-from yizhan.protocols.usage import Usage
+from yizhan.protocols.toplevel import Spans, replaced, spans, spans_of_small
 
 NAME = "openai_chat"
 N_MAX = 128  # OpenAI's own bound
@@ -38,6 +37,32 @@ COST_FIELDS = frozenset(
         "prediction",
     }
 )
+
+# Neither a cost field nor one that could be taken for it; only saves a closer look at each.
+_HARMLESS = frozenset(
+    {
+        "temperature",
+        "top_p",
+        "stop",
+        "seed",
+        "user",
+        "metadata",
+        "store",
+        "tool_choice",
+        "parallel_tool_calls",
+        "response_format",
+        "frequency_penalty",
+        "presence_penalty",
+        "logit_bias",
+        "logprobs",
+        "top_logprobs",
+        "reasoning_effort",
+        "verbosity",
+        "safety_identifier",
+        "prompt_cache_key",
+    }
+)
+_USUAL = COST_FIELDS | _HARMLESS
 
 _PLAIN_TIERS = (None, "auto", "default", "flex")  # what the price book's one rate covers; "flex" costs less
 
@@ -80,6 +105,7 @@ class _Fields(msgspec.Struct):
 
 
 _READ = frozenset(_Fields.__struct_fields__)
+_TWICE_MAX = 4096  # a body so small is read a second time as a whole: quicker than putting pieces of it together
 _fields = msgspec.json.Decoder(_Fields)
 
 
@@ -89,42 +115,29 @@ def peek(body: bytes) -> Generator[None, None, Wanted]:
     Raises BadJson, AmbiguousField, UnsupportedField, BadRequest with the field in ``param``.
     """
     found = yield from spans(body)
-    fields = _read(body, found)
-    if not fields.model:
-        raise BadRequest("the request names no model: set `model`", param="model")
-    if "messages" not in found:
-        raise BadRequest("the request has no `messages`", param="messages")
-    _refuse_unpriced(fields)
-    images, base64_bytes = _media(body, found["messages"])
-    caps = (fields.max_tokens, fields.max_completion_tokens)
-    options = fields.stream_options
-    return Wanted(
-        model=fields.model,
-        stream=fields.stream is True,
-        usage_asked=options is not None and options.include_usage is True,
-        output_cap=max(caps[0] or 0, caps[1] or 0) if caps != (None, None) else None,
-        choices=fields.n or 1,
-        audio=fields.modalities is not None and "audio" in fields.modalities,
-        images=images,
-        text_bytes=len(body) - base64_bytes,
-        body=body,
-        spans=found,
-    )
+    return _wanted(body, found)
+
+
+def peek_small(body: bytes) -> Wanted:
+    """Do what ``peek`` does, at once, for a body of at most ``toplevel.WHOLE_MAX`` bytes."""
+    return _wanted(body, spans_of_small(body))
 
 
 def with_model(wanted: Wanted, *, model: str, ask_usage: bool) -> bytes:
     """Make the upstream's body: the caller's bytes with the model swapped and, if wished, the usage chunk asked for."""
-    changes: dict[tuple[int, int], bytes] = {}
-    if model != wanted.model:
-        changes[wanted.spans["model"]] = msgspec.json.encode(model)
+    body = wanted.body
+    start, end = wanted.spans["model"]
+    named = body[start:end] if model == wanted.model else msgspec.json.encode(model)
     if ask_usage and wanted.stream and not wanted.usage_asked:
+        changes = {(start, end): named}
         span = wanted.spans.get("stream_options")
         if span is not None:
-            changes[span] = _with_usage(wanted.body[span[0] : span[1]])
+            changes[span] = _with_usage(body[span[0] : span[1]])
         else:
-            end = wanted.body.rindex(b"}")
-            changes[(end, end)] = b',"stream_options":{"include_usage":true}'
-    return replaced(wanted.body, changes) if changes else wanted.body
+            last = body.rindex(b"}")
+            changes[(last, last)] = b',"stream_options":{"include_usage":true}'
+        return replaced(body, changes)
+    return body if model == wanted.model else b"%b%b%b" % (body[:start], named, body[end:])
 
 
 def estimated_input(wanted: Wanted, *, image_tokens: int) -> int:
@@ -132,126 +145,6 @@ def estimated_input(wanted: Wanted, *, image_tokens: int) -> int:
     if len(wanted.body) > wanted.text_bytes:  # has base64 data: the text is a small rest of it
         return wanted.text_bytes // 4 + wanted.images * image_tokens
     return tokens_of(wanted.body.decode("utf-8", "replace")) + wanted.images * image_tokens
-
-
-# -- answers -----------------------------------------------------------------------------------------------------------
-
-
-class _PromptDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
-    cache_write_tokens: int | None = None
-
-
-class _CompletionDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
-
-
-class WireUsage(msgspec.Struct):
-    """The ``usage`` object. Prompt tokens contain the cached ones, completion tokens the reasoning."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
-    prompt_cache_hit_tokens: int | None = None  # DeepSeek's way
-
-
-def usage_of(wire: WireUsage) -> Usage:
-    """Sort OpenAI's overlapping figures into classes that do not overlap; a part never exceeds what is left.
-
-    Negative figures count as none.
-    """
-    inputs = outputs = (0, 0, 0, 0)
-    left = max(wire.prompt_tokens or 0, 0)
-    out = max(wire.completion_tokens or 0, 0)
-    if (inner := wire.prompt_tokens_details) is not None:
-        cached = inner.cached_tokens if inner.cached_tokens is not None else wire.prompt_cache_hit_tokens
-        inputs = _parts(left, cached, inner.cache_write_tokens, inner.audio_tokens, inner.image_tokens)
-    elif wire.prompt_cache_hit_tokens:
-        inputs = _parts(left, wire.prompt_cache_hit_tokens, None, None, None)
-    if (outer := wire.completion_tokens_details) is not None:
-        outputs = _parts(out, outer.reasoning_tokens, outer.audio_tokens, outer.image_tokens, None)
-    cached_input, written, audio_input, image_input = inputs
-    reasoning, audio_output, image_output, _ = outputs
-    return Usage(
-        left - sum(inputs),
-        cached_input,
-        written,
-        0,
-        image_input,
-        audio_input,
-        out - sum(outputs),
-        reasoning,
-        image_output,
-        audio_output,
-    )
-
-
-def _parts(
-    left: int, first: int | None, second: int | None, third: int | None, fourth: int | None
-) -> tuple[int, int, int, int]:
-    """Take parts out of a total, in order."""
-    if not (first or second or third or fourth):
-        return 0, 0, 0, 0
-    taken: list[int] = []
-    for part in (first, second, third, fourth):
-        taken.append(min(max(part or 0, 0), left))
-        left -= taken[-1]
-    return taken[0], taken[1], taken[2], taken[3]
-
-
-class _Message(msgspec.Struct):
-    content: msgspec.Raw = _NULL
-    reasoning_content: str | None = None
-    refusal: str | None = None
-    tool_calls: msgspec.Raw = _NULL
-
-
-class _AnswerChoice(msgspec.Struct):
-    message: _Message = msgspec.field(default_factory=_Message)
-
-
-class _Answer(msgspec.Struct):
-    choices: list[_AnswerChoice] | None = None
-    usage: WireUsage | None = None
-    error: msgspec.Raw = _NULL
-
-
-_answer = msgspec.json.Decoder(_Answer)
-
-
-class Answered(msgspec.Struct, frozen=True):
-    """What a whole answer says for the bill: reported usage, or output tokens counted where there is none."""
-
-    usage: Usage | None
-    counted: int
-
-
-class NotAnAnswer(Exception):
-    """A body that is not a chat completion, though its status said so."""
-
-
-def read_answer(body: bytes) -> Answered:
-    """Read a whole answer; raises NotAnAnswer for an error or garbage that came with a 200."""
-    try:
-        answer = _answer.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise NotAnAnswer("the upstream's answer is not a chat completion") from None
-    if answer.choices is None or bytes(answer.error) != b"null":
-        raise NotAnAnswer("the upstream answered with an error")
-    if answer.usage is not None and answer.usage.prompt_tokens is not None:
-        return Answered(usage_of(answer.usage), 0)
-    counted = 0
-    for choice in answer.choices:
-        for part in (choice.message.content, choice.message.tool_calls):
-            if bytes(part) != b"null":
-                counted += tokens_of(bytes(part).decode("utf-8", "replace"))
-        counted += tokens_of(choice.message.reasoning_content or "") + tokens_of(choice.message.refusal or "")
-    return Answered(None, counted)
 
 
 # -- errors ------------------------------------------------------------------------------------------------------------
@@ -292,19 +185,51 @@ def error_event(error: StationError, *, request_id: str) -> bytes:
 # -- the request's fields ----------------------------------------------------------------------------------------------
 
 
-def _read(body: bytes, found: Spans) -> _Fields:
-    """Decode the fields that matter, from their own bytes: what else is in the body is nobody's business here."""
-    picked: list[bytes] = []
-    for key, (start, end) in found.items():
-        if key in _READ:
-            picked.append(b'"%b":%b' % (key.encode(), body[start:end]))
-        elif key not in COST_FIELDS and key.strip().casefold() in COST_FIELDS:
+def _wanted(body: bytes, found: Spans) -> Wanted:
+    if not _USUAL.issuperset(found):
+        _refuse_lookalikes(found)
+    fields = _read(body, found)
+    if not fields.model:
+        raise BadRequest("the request names no model: set `model`", param="model")
+    messages = found.get("messages")
+    if messages is None:
+        raise BadRequest("the request has no `messages`", param="messages")
+    _refuse_unpriced(fields)
+    images, base64_bytes = _media(body, messages)
+    cap, cap_too = fields.max_tokens, fields.max_completion_tokens
+    if cap is None or (cap_too is not None and cap_too > cap):
+        cap = cap_too
+    options = fields.stream_options
+    return Wanted(
+        model=fields.model,
+        stream=fields.stream is True,
+        usage_asked=options is not None and options.include_usage is True,
+        output_cap=cap,
+        choices=fields.n or 1,
+        audio=fields.modalities is not None and "audio" in fields.modalities,
+        images=images,
+        text_bytes=len(body) - base64_bytes,
+        body=body,
+        spans=found,
+    )
+
+
+def _refuse_lookalikes(found: Spans) -> None:
+    for key in found:
+        if key not in _USUAL and key.strip().casefold() in COST_FIELDS:
             raise AmbiguousField(
                 f"the field {key!r} could be read as {key.strip().casefold()!r}; spell it that way or leave it out",
                 param=key,
             )
+
+
+def _read(body: bytes, found: Spans) -> _Fields:
+    """Decode the fields that matter. What else is in a large body is not looked at again."""
+    if len(body) > _TWICE_MAX:
+        picked = [b'"%b":%b' % (key.encode(), body[start:end]) for key, (start, end) in found.items() if key in _READ]
+        body = b"{%b}" % b",".join(picked)
     try:
-        return _fields.decode(b"{%b}" % b",".join(picked))
+        return _fields.decode(body)
     except msgspec.ValidationError as error:
         path = _FIELD_AT_FAULT.search(str(error))
         param = path[1] if path is not None else None

@@ -8,7 +8,8 @@ from __future__ import annotations
 import msgspec
 
 from yizhan.protocols.counting import TextCount
-from yizhan.protocols.openai_chat import DONE, WireUsage, usage_of
+from yizhan.protocols.openai_chat import DONE
+from yizhan.protocols.openai_chat_answer import WireUsage, usage_of
 from yizhan.protocols.sse import Frames, FrameTooLarge, data_of
 from yizhan.protocols.usage import Usage
 

@@ -37,8 +37,17 @@ def spans(body: bytes) -> Generator[None, None, Spans]:
     Raises BadJson, AmbiguousField. A large body is checked for its outline only; the upstream reads the rest.
     """
     if len(body) <= WHOLE_MAX:
-        return _spans_of_small(body)
+        return spans_of_small(body)
     return (yield from _spans_of_large(body))
+
+
+def spans_of_small(body: bytes) -> Spans:
+    """Find the values of the own keys of an object of at most WHOLE_MAX bytes, at once."""
+    try:
+        values = _object.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadJson("the body is not a JSON object") from None
+    return _spans_of_tight(body, values) or _spans_of_loose(body, values)
 
 
 def finish(work: Generator[None, None, T]) -> T:
@@ -51,14 +60,6 @@ def finish(work: Generator[None, None, T]) -> T:
             return result
 
 
-def _spans_of_small(body: bytes) -> Spans:
-    try:
-        values = _object.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadJson("the body is not a JSON object") from None
-    return _spans_of_tight(body, values) or _spans_of_loose(body, values)
-
-
 def _spans_of_tight(body: bytes, values: dict[str, msgspec.Raw]) -> Spans | None:
     """Add up where the values stand if nothing but the fields is in the body: no space between them, no key twice.
 
@@ -67,10 +68,10 @@ def _spans_of_tight(body: bytes, values: dict[str, msgspec.Raw]) -> Spans | None
     found: Spans = {}
     at = 1
     for key, value in values.items():
-        start = at + len(key) + 3
-        at = start + len(value)
-        found[key] = (start, at)
-        at += 1
+        start = at + len(key) + 3  # after the quotes and the colon
+        end = start + len(value)
+        found[key] = (start, end)
+        at = end + 1
     return found if at == len(body) and len(found) <= KEYS_MAX else None
 
 

@@ -13,7 +13,8 @@ from yizhan.errors import StationError, UpstreamFailed, UpstreamTruncated
 from yizhan.http1.client import Answer
 from yizhan.http1.message import Headers, TransferFailed
 from yizhan.http1.reply import Reply
-from yizhan.protocols.openai_chat import NotAnAnswer, Wanted, read_answer, with_model
+from yizhan.protocols.openai_chat import Wanted, with_model
+from yizhan.protocols.openai_chat_answer import NotAnAnswer, read_answer
 from yizhan.protocols.usage import Usage
 from yizhan.relay import blame, metering
 from yizhan.relay.homeward import Homeward, StreamEnded, home_headers

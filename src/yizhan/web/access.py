@@ -6,13 +6,15 @@ Every route carries ``opt={"role": …}``; a route without one is refused to eve
 from __future__ import annotations
 
 import hmac
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
 
 from yizhan.errors import CsrfMissing, NotFound, NotPermitted, NotSignedIn
+
+if TYPE_CHECKING:  # who knows people need not load the web framework: a start is quicker without
+    from litestar.connection import ASGIConnection
+    from litestar.handlers import BaseRouteHandler
 
 Role = Literal["user", "admin", "owner"]
 RANK: dict[str, int] = {"public": 0, "user": 1, "admin": 2, "owner": 3}

@@ -29,7 +29,10 @@ DOCS_POLICY = (
     "img-src 'self' data: blob:; font-src 'self' data:; media-src data: blob:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-PAGE_POLICY = "default-src 'none'; img-src data:; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+PAGE_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
 Language = Annotated[str, QueryParameter(description="`en` or `zh`", pattern="^(en|zh)$")]
 
 _HEAD = (
@@ -50,7 +53,8 @@ code{{background:#8882;padding:.1em .3em}}:root{{color-scheme:light dark}}</styl
 
 DOCS = (
     _HEAD
-    + """<link rel="icon" href="data:,"><title>{title}</title><meta property="csp-nonce" nonce="{nonce}" content="{nonce}"></head><body>
+    + """<link rel="icon" href="data:,"><title>{title}</title>
+<meta property="csp-nonce" nonce="{nonce}" content="{nonce}"></head><body>
 <div id="reference" data-lang="{lang}"></div>
 <script nonce="{nonce}" src="/static/{scalar}"></script><script nonce="{nonce}" src="/static/docs.js"></script>
 </body></html>"""
