@@ -4,10 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.http1.client_scene import OK, PATIENT, answering, calling, get, hear, run, serving, until
+from tests.http1.client_scene import OK, answering, calling, get, hear, run, serving, until
 
-from yizhan.http1.client import Origin
-from yizhan.http1.message import ConnectFailed, Limits, NoAnswer, TooLong, TransferFailed, Truncated
+from yizhan.http1.message import Limits, NoAnswer, TooLong, TransferFailed, Truncated
 
 
 def test_a_request_leaves_whole_and_its_answer_is_read() -> None:
@@ -380,31 +379,5 @@ def test_memory_stays_flat_when_nobody_takes_the_answer(read_first: bool) -> Non
                 piping = asyncio.ensure_future(answer.pipe(sink))
             await piping
             assert got == size
-
-    run(story())
-
-
-def test_what_could_split_a_request_is_refused() -> None:
-    async def story() -> None:
-        nowhere = Origin("http", "127.0.0.1", 1)
-        async with calling() as client:
-            for bad in (
-                {"target": b"/a\r\nx: y"},
-                {"target": b"/a b"},
-                {"target": b"/a\tb"},
-                {"target": "/驿站".encode()},
-                {"target": b"http://other/"},
-                {"method": b"GE T"},
-                {"method": b"CONNECT"},
-                {"headers": [(b"x", b"a\nb")]},
-                {"headers": [(b"x\r\ny", b"a")]},
-                {"headers": [(b"X-Upper", b"a")]},
-                {"headers": [(b"content-length", b"3")]},
-                {"headers": [(b"transfer-encoding", b"chunked")]},
-            ):
-                with pytest.raises(ValueError):
-                    await get(client, nowhere, **bad)
-            with pytest.raises(ConnectFailed):
-                await get(client, nowhere, timeouts=PATIENT)
 
     run(story())
