@@ -33,21 +33,43 @@ class Snapshot(msgspec.Struct, frozen=True):
     groups: dict[str, Group]
 
 
+class Terms(msgspec.Struct, frozen=True):
+    """All that holds where a group asks for a model."""
+
+    channels: tuple[Channel, ...]  # that serve it, highest priority first
+    price: Price | None
+    group: Group | None
+    model: Model | None
+
+
 EMPTY = Snapshot(seq=0, channels={}, models={}, prices={}, groups={"default": Group(name="default")})
 
 
 class Catalog:
     """A snapshot with the index routing needs. Immutable: ``after`` makes the next one and shares what is unchanged."""
 
-    __slots__ = ("_serving", "snapshot")
+    __slots__ = ("_serving", "_terms", "snapshot")
 
     def __init__(self, snapshot: Snapshot, serving: dict[tuple[str, str], tuple[Channel, ...]] | None = None) -> None:
         self.snapshot = snapshot
         self._serving = serving if serving is not None else _index(snapshot.channels.values())
+        self._terms: dict[tuple[str, str], Terms] = {}  # of those asked for and served; no more than `_serving` has
 
     def channels_for(self, group: str, model: str) -> tuple[Channel, ...]:
         """List the enabled channels that serve the model to the group, highest priority first."""
         return self._serving.get((group, model), ())
+
+    def terms(self, group: str, model: str) -> Terms:
+        """Find all that holds where the group asks for the model; put together once."""
+        route = (group, model)
+        terms = self._terms.get(route)
+        if terms is None:
+            held = self.snapshot
+            channels = self.channels_for(group, model)
+            terms = Terms(channels, held.prices.get(model), held.groups.get(group), held.models.get(model))
+            if channels:
+                self._terms[route] = terms
+        return terms
 
     def serves(self, model: str) -> bool:
         """Say whether any group is served this model."""

@@ -75,7 +75,11 @@ class Journal:
     @property
     def healthy(self) -> bool:
         """Whether new requests may begin."""
-        return not self._ill and not self._closing and self._room_after(CLOSE_BYTES) >= (self.running + 1) * CLOSE_BYTES
+        if self._ill or self._closing:
+            return False
+        needed = (self.running + 1) * CLOSE_BYTES
+        left = self._size - self._at - CLOSE_BYTES
+        return left >= needed or self._room_after(CLOSE_BYTES) >= needed
 
     @property
     def files(self) -> list[Segment]:

@@ -38,16 +38,20 @@ class KeyRing:
 
         Raises UnknownKey, or MoneyUnavailable when nobody can say. Says nothing of the key's status.
         """
+        key_hash = self._hash(secret)
+        return self._known.get(key_hash) or await self._ask(key_hash, need)
+
+    def known(self, secret: bytes) -> KeyRecord | None:
+        """Find the record of a key seen lately, at once; None means ``find`` has to ask. Raises as ``find`` does."""
+        return self._known.get(self._hash(secret))
+
+    def _hash(self, secret: bytes) -> bytes:
         pepper = self._office.pepper
         if pepper is None:
             raise MoneyUnavailable("keys cannot be checked yet", retry_after_s=RETRY_S)
         if len(secret) > SECRET_BYTES_MAX:
             raise _unknown()
-        key_hash = hashlib.blake2b(secret, digest_size=32, key=pepper).digest()
-        record = self._known.get(key_hash)
-        if record is None:
-            record = await self._ask(key_hash, need)
-        return record
+        return hashlib.blake2b(secret, digest_size=32, key=pepper).digest()
 
     def forget(self, key_hash: bytes) -> None:
         """Ask again for this key, known or unknown, when it comes next."""

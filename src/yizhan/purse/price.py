@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from operator import mul
+
 import msgspec
+from msgspec.structs import astuple
 
 from yizhan.catalog.entries import Price
 from yizhan.money import Money
@@ -10,13 +13,14 @@ from yizhan.protocols.usage import Usage
 
 _PER_MILLION = 1_000_000
 LIST_PRICE_PPM = 1_000_000
+_SCALE = _PER_MILLION * LIST_PRICE_PPM
 
 
 class Tariff(msgspec.Struct, frozen=True):
     """A price with its fallbacks applied, made once a version: nano-USD per million tokens."""
 
     price: Price
-    rate: Usage  # by token class
+    rate: tuple[int, ...]  # by token class, in the order of Usage
     dearest_in: int
     dearest_out: int
 
@@ -29,7 +33,7 @@ def tariff(price: Price) -> Tariff:
     rate = rates(price)
     made = Tariff(
         price=price,
-        rate=rate,
+        rate=astuple(rate),
         dearest_in=max(
             rate.input,
             rate.cached_input,
@@ -71,19 +75,7 @@ def charge(usage: Usage, *, price: Price, multiplier_ppm: int) -> Money:
     """Price what was used. Rounded half up to a nano-USD, once."""
     if price.free:
         return Money(0)
-    rate = tariff(price).rate
-    per_mtok = (
-        usage.input * rate.input
-        + usage.cached_input * rate.cached_input
-        + usage.cache_write_5m * rate.cache_write_5m
-        + usage.cache_write_1h * rate.cache_write_1h
-        + usage.image_input * rate.image_input
-        + usage.audio_input * rate.audio_input
-        + usage.output * rate.output
-        + usage.reasoning * rate.reasoning
-        + usage.image_output * rate.image_output
-        + usage.audio_output * rate.audio_output
-    )
+    per_mtok = sum(map(mul, astuple(usage), tariff(price).rate))
     return _rounded(per_mtok + price.per_request * _PER_MILLION, multiplier_ppm)
 
 
@@ -97,8 +89,7 @@ def most(*, input_tokens: int, output_tokens: int, price: Price, multiplier_ppm:
 
 
 def _rounded(per_mtok: int, multiplier_ppm: int) -> Money:
-    scale = _PER_MILLION * LIST_PRICE_PPM
-    return Money((per_mtok * multiplier_ppm + scale // 2) // scale)
+    return Money((per_mtok * multiplier_ppm + _SCALE // 2) // _SCALE)
 
 
 def _first(rate: int | None, fallback: int) -> int:

@@ -37,17 +37,22 @@ class Purse:
         self._told_before: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def held_at_once(self, wallet_id: int, amount: Money) -> bool:
+        """Set money aside if the lease covers it and nobody stands in line for it; else ``hold`` has to ask."""
+        need = int(amount)
+        account = self._accounts.get(wallet_id) or self._account(wallet_id)
+        if need <= account.free and not account.waiters:
+            account.hold(need)
+            return True
+        return need <= 0
+
     async def hold(self, wallet_id: int, amount: Money) -> None:
         """Set money aside; does not suspend when the lease covers it.
 
         Raises InsufficientQuota, or MoneyUnavailable when nobody can say.
         """
-        need = int(amount)
-        account = self._accounts.get(wallet_id) or self._account(wallet_id)
-        if need <= account.free and not account.waiters:
-            account.hold(need)
-        elif need > 0:
-            await self._wait(account, need)
+        if not self.held_at_once(wallet_id, amount):
+            await self._wait(self._accounts[wallet_id], int(amount))
 
     def settle(self, wallet_id: int, *, held: Money, charge: Money) -> None:
         """Release a hold and spend the charge; a charge over the hold may take the wallet below zero."""

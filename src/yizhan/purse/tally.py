@@ -28,7 +28,7 @@ class Paper(Protocol):
 class Tally:
     """A hold that resolves exactly once. Whoever has one must ``settle`` it; a void is a settle with charge 0."""
 
-    __slots__ = ("_clock", "_due", "_held", "_journal", "_opened", "_progress_s", "_purse", "settled")
+    __slots__ = ("_clock", "_due", "_held", "_journal", "_opened", "_progress_s", "_purse", "began_at", "settled")
 
     def __init__(self, purse: Holder, journal: Paper, clock: Clock, opened: Opened, *, progress_s: float) -> None:
         self._purse = purse
@@ -37,7 +37,8 @@ class Tally:
         self._opened = opened
         self._held = Money(opened.hold)
         self._progress_s = progress_s
-        self._due = clock.monotonic() + progress_s
+        self.began_at = clock.monotonic()
+        self._due = self.began_at + progress_s
         self.settled = False
 
     @classmethod

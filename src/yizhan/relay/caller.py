@@ -14,11 +14,20 @@ KEY_BYTES_MAX = 256
 
 async def recognise(ports: Ports, request: Request) -> KeyRecord:
     """Find the caller's key record. Raises MissingKey, UnknownKey, KeyDisabled, KeyExpired, MoneyUnavailable."""
-    record = await ports.keyring.find(key_of(request))
-    if record.status == "disabled":
+    return _allowed(ports, await ports.keyring.find(key_of(request)))
+
+
+def known_caller(ports: Ports, request: Request) -> KeyRecord | None:
+    """Find the record of a key seen lately, without waiting; None means ``recognise`` has to ask. Raises the same."""
+    record = ports.keyring.known(key_of(request))
+    return _allowed(ports, record) if record is not None else None
+
+
+def _allowed(ports: Ports, record: KeyRecord) -> KeyRecord:
+    if record.status != "enabled":
+        if record.status == "exhausted":
+            raise KeyExhausted("this API key has used up its spending cap")
         raise KeyDisabled("this API key is disabled; ask whoever runs the station, or use another key")
-    if record.status == "exhausted":
-        raise KeyExhausted("this API key has used up its spending cap")
     if record.expires_at_ms is not None and ports.clock.now_ms() >= record.expires_at_ms:
         raise KeyExpired("this API key has expired; create a new one")
     return record
@@ -26,13 +35,12 @@ async def recognise(ports: Ports, request: Request) -> KeyRecord:
 
 def key_of(request: Request) -> bytes:
     """Take the key from wherever clients put it: Authorization (with or without Bearer), x-api-key, …, ``?key=``."""
-    found: dict[bytes, bytes] = {}
-    for name, value in request.headers:
-        if name in _PLACES:
-            found.setdefault(name, value)
     for place in _PLACES:
-        key = found.get(place, b"").strip()
-        if place == b"authorization" and key[:7].lower() == b"bearer ":
+        value = request.header(place)
+        if value is None:
+            continue
+        key = value.strip()
+        if place is _AUTHORIZATION and key[:7].lower() == b"bearer ":
             key = key[7:].strip()
         if key:
             return _checked(key)
@@ -42,7 +50,8 @@ def key_of(request: Request) -> bytes:
     raise MissingKey("no API key: send it as `Authorization: Bearer sk-…`")
 
 
-_PLACES = (b"authorization", b"x-api-key", b"x-goog-api-key")
+_AUTHORIZATION = b"authorization"
+_PLACES = (_AUTHORIZATION, b"x-api-key", b"x-goog-api-key")
 
 
 def _checked(key: bytes) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
+from typing import Protocol
 
 import msgspec
 
@@ -20,13 +21,14 @@ from yizhan.relay.ports import Ports
 
 _log = logging.getLogger("yizhan.relay")
 
-Answerer = Callable[[Ports, Request, Reply, str], Awaitable[None]]
+
+class Answerer(Protocol):
+    """What answers a route."""
+
+    def __call__(self, ports: Ports, request: Request, reply: Reply, *, request_id: str) -> Awaitable[None]: ...
+
 
 _JSON: Headers = [(b"content-type", b"application/json")]
-
-
-async def _chat(ports: Ports, request: Request, reply: Reply, request_id: str) -> None:
-    await handle(ports, request, reply, request_id=request_id)
 
 
 class _ModelCard(msgspec.Struct):
@@ -41,7 +43,7 @@ class _ModelList(msgspec.Struct):
     object: str = "list"
 
 
-async def _models(ports: Ports, request: Request, reply: Reply, request_id: str) -> None:
+async def _models(ports: Ports, request: Request, reply: Reply, *, request_id: str) -> None:
     caller = await recognise(ports, request)
     catalog = ports.world.catalog
     names = [name for name in catalog.models_of(caller.group) if caller.models is None or name in caller.models]
@@ -64,18 +66,18 @@ def _card(ports: Ports, name: str) -> _ModelCard:
     return _ModelCard(name, known.created_s, known.owned_by)
 
 
-async def _healthz(ports: Ports, request: Request, reply: Reply, request_id: str) -> None:  # noqa: ARG001
+async def _healthz(ports: Ports, request: Request, reply: Reply, *, request_id: str) -> None:  # noqa: ARG001
     _send(reply, 200, b'{"status":"ok"}', request_id)
 
 
-async def _readyz(ports: Ports, request: Request, reply: Reply, request_id: str) -> None:  # noqa: ARG001
+async def _readyz(ports: Ports, request: Request, reply: Reply, *, request_id: str) -> None:  # noqa: ARG001
     ready = ports.world.ready and ports.journal.healthy
     _send(reply, 200 if ready else 503, b'{"ready":true}' if ready else b'{"ready":false}', request_id)
 
 
 ROUTES: dict[bytes, dict[bytes, Answerer]] = {
-    b"/v1/chat/completions": {b"POST": _chat},
-    b"/chat/completions": {b"POST": _chat},  # for clients whose base URL was given without /v1
+    b"/v1/chat/completions": {b"POST": handle},
+    b"/chat/completions": {b"POST": handle},  # for clients whose base URL was given without /v1
     b"/v1/models": {b"GET": _models},
     b"/models": {b"GET": _models},
     b"/healthz": {b"GET": _healthz},
@@ -89,7 +91,7 @@ async def answer(ports: Ports, request: Request, reply: Reply) -> None:
     try:
         answerer = _find(request)
         if answerer is not None:
-            await answerer(ports, request, reply, request_id)
+            await answerer(ports, request, reply, request_id=request_id)
         elif request.method == b"OPTIONS" and _is_relayed(request.path):
             _preflight(request, reply, request_id)
         else:

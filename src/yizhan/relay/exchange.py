@@ -7,6 +7,7 @@ bounds, for the upstream's final report (the billing contract in the docs).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from yizhan.catalog.entries import Channel
 from yizhan.errors import StationError, UpstreamFailed, UpstreamTruncated
@@ -65,7 +66,7 @@ class Exchange:
         self._left_at: float | None = None  # the caller is gone since
         self._counted_when_left = 0
         self._cut = False  # the bound of a drain was hit, or nothing was sent yet: our own task was cancelled
-        self._began_at = self._beaten_at = ports.clock.monotonic()
+        self._began_at = self._beaten_at = meter.began_at
         ports.exchanges.add(self)
         reply.on_gone(self.caller_left)
 
@@ -81,7 +82,9 @@ class Exchange:
             self._answer = answer = await self._send(channel)
             if answer.status >= 300:
                 return await self._refused(channel, answer)
-            return await (self._stream(answer) if self._wanted.stream else self._whole(answer))
+            if self._wanted.stream:
+                return await self._stream(answer)
+            return self._whole(answer, await answer.read(self._ports.settings.answer_bytes_max))
         except TransferFailed as error:
             self._fail(channel, blame.of_exception(error))
             return False
@@ -105,7 +108,7 @@ class Exchange:
         """Say why no channel answered: the most useful of the failures."""
         return UpstreamFailed("no channel could be tried in time") if self._failure is None else self._failure.error
 
-    async def _send(self, channel: Channel) -> Answer:
+    def _send(self, channel: Channel) -> Awaitable[Answer]:
         ports, way = self._ports, outward(channel)
         ports.turn += 1
         body = with_model(
@@ -113,7 +116,7 @@ class Exchange:
             model=channel.models.get(self._wanted.model, self._wanted.model),
             ask_usage=way.reports_stream_usage,
         )
-        return await ports.client.send(
+        return ports.client.send(
             way.origin,
             method=b"POST",
             target=way.target,
@@ -154,18 +157,17 @@ class Exchange:
                 self._reply.send(answer.status, home_headers(answer, self._request_id), body)
         return True
 
-    async def _whole(self, answer: Answer) -> bool:
-        body = await answer.read(self._ports.settings.answer_bytes_max)
+    def _whole(self, answer: Answer, body: bytes) -> bool:
         try:
             answered = read_answer(body)
         except NotAnAnswer as reason:
             raise blame.NotUsable(str(reason)) from None
-        self._meter.began()
         self._meter.settle(
             metering.OK if self._left_at is None else metering.CALLER_LEFT,
             reported=answered.usage,
             counted=answered.counted,
             http_status=answer.status,
+            at_once=True,
         )
         if self._left_at is None:
             self._reply.send(answer.status, home_headers(answer, self._request_id), body)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 
 from yizhan.errors import StationError
 from yizhan.http1.coding import inflate
 from yizhan.http1.headers import upstream_headers
 from yizhan.http1.reply import Reply
 from yizhan.http1.request import Request
-from yizhan.protocols.openai_chat import Wanted, peek
+from yizhan.protocols.openai_chat import Wanted, peek, peek_small
+from yizhan.protocols.toplevel import WHOLE_MAX
 from yizhan.relay.admission import admit
-from yizhan.relay.caller import recognise
+from yizhan.relay.caller import known_caller, recognise
 from yizhan.relay.exchange import Exchange
-from yizhan.relay.metering import open_meter
+from yizhan.relay.metering import held_at_once, open_meter
 from yizhan.relay.ports import Ports
 from yizhan.relay.routing import plan
 
@@ -24,25 +25,22 @@ _MARK_BYTES_MAX = 128
 async def handle(ports: Ports, request: Request, reply: Reply, *, request_id: str) -> None:
     """Relay one conversation. Raises StationError before anything was sent home; afterwards everything is settled."""
     catalog = ports.world.catalog  # the request keeps the version it began with
-    caller = await recognise(ports, request)
-    limit = ports.settings.body_bytes_max
-    body = inflate(await request.body(limit), request.header(b"content-encoding"), limit=limit)
-    wanted = await _look(peek(body))
+    caller = known_caller(ports, request) or await recognise(ports, request)
+    body = await request.body(ports.settings.body_bytes_max)
+    body = inflate(body, request.header(b"content-encoding"), limit=ports.settings.body_bytes_max)
+    wanted = peek_small(body) if len(body) <= WHOLE_MAX else await _look(peek(body))
     offer = admit(catalog, caller, wanted, ports.settings)
-    channels = plan(
-        catalog.channels_for(caller.group, wanted.model),
-        draw=ports.draw,
-        resting=_resting(ports),
-        attempts_max=ports.settings.attempts_max,
-    )
-    meter = await open_meter(
-        ports, request_id=request_id, caller=caller, wanted=wanted, offer=offer, mark=_mark(request)
-    )
     headers = [*upstream_headers(request.headers), (b"x-request-id", request_id.encode())]
+    mark = _mark(request)
+    if not held_at_once(ports, caller, offer):
+        await ports.purse.hold(caller.wallet_id, offer.bound)
+    meter = open_meter(ports, request_id=request_id, caller=caller, wanted=wanted, offer=offer, mark=mark)
     exchange = Exchange(ports, reply, request_id=request_id, headers=headers, wanted=wanted, meter=meter)
     error: StationError | None = None
     try:
-        for channel in channels:
+        for channel in plan(
+            offer.channels, draw=ports.draw, resting=_resting(ports), attempts_max=ports.settings.attempts_max
+        ):
             if await exchange.attempt(channel):
                 return
             if not exchange.may_go_on:
@@ -64,9 +62,9 @@ async def _look(work: Generator[None, None, Wanted]) -> Wanted:
         await asyncio.sleep(0)
 
 
-def _resting(ports: Ports) -> set[int]:
+def _resting(ports: Ports) -> Collection[int]:
     if not ports.cooling:
-        return set()
+        return ()
     now = ports.clock.monotonic()
     for channel_id in [channel_id for channel_id, until in ports.cooling.items() if until <= now]:
         del ports.cooling[channel_id]
@@ -75,5 +73,5 @@ def _resting(ports: Ports) -> set[int]:
 
 def _mark(request: Request) -> str:
     """Keep the caller's own request id beside ours, if it is one."""
-    mark = request.header(b"x-request-id") or b""
-    return mark.decode("ascii", "replace") if 0 < len(mark) <= _MARK_BYTES_MAX and mark.isascii() else ""
+    mark = request.header(b"x-request-id")
+    return mark.decode("ascii") if mark is not None and len(mark) <= _MARK_BYTES_MAX and mark.isascii() else ""

@@ -31,13 +31,14 @@ class Meter:
         "_offer",
         "_ports",
         "_request_id",
-        "_started",
         "_tally",
         "_wanted",
         "attempts",
+        "began_at",
         "channel_id",
         "duration_s",
         "first_byte_ms",
+        "settled",
     )
 
     def __init__(self, ports: Ports, request_id: str, wanted: Wanted, offer: Offer, tally: Tally) -> None:
@@ -46,17 +47,13 @@ class Meter:
         self._wanted: Wanted | None = wanted
         self._offer = offer
         self._tally = tally
-        self._started = ports.clock.monotonic()
+        self.began_at = tally.began_at
+        self.settled = False  # whether the bill is closed
         self._input_estimate = -1
         self.first_byte_ms = -1
         self.duration_s = 0.0  # until it was settled
         self.channel_id = 0
         self.attempts = 0
-
-    @property
-    def settled(self) -> bool:
-        """Whether the bill is closed."""
-        return self._tally.settled
 
     @property
     def due(self) -> bool:
@@ -65,9 +62,7 @@ class Meter:
 
     def began(self) -> None:
         """Note the first byte of an answer."""
-        seconds = self._ports.clock.monotonic() - self._started
-        self.first_byte_ms = int(seconds * 1000)
-        self._ports.figures.first_byte(seconds)
+        self._began(self._ports.clock.monotonic() - self.began_at)
 
     def progress(self, output_tokens: int) -> None:
         """Journal what the stream would cost if this process ended here."""
@@ -82,8 +77,12 @@ class Meter:
         counted: int | None,
         http_status: int,
         error_code: str = "",
+        at_once: bool = False,
     ) -> None:
-        """Close the bill. ``reported`` usage counts; else ``counted`` output and an estimate; both None is free."""
+        """Close the bill. ``reported`` usage counts; else ``counted`` output and an estimate; both None is free.
+
+        ``at_once``: the answer came whole, its first byte with its last.
+        """
         estimated = reported is None and counted is not None
         if reported is not None:
             usage = reported
@@ -94,28 +93,35 @@ class Meter:
         else:
             usage, amount = NOTHING, ZERO
         ports = self._ports
-        self.duration_s = ports.clock.monotonic() - self._started
+        clock, figures = ports.clock, ports.figures
+        self.duration_s = clock.monotonic() - self.began_at
+        if at_once:
+            self._began(self.duration_s)
         closed = Closed(
-            request_id=self._request_id,
-            at_ms=ports.clock.now_ms(),
-            status=status,
-            usage=usage,
-            charge=int(amount),
-            estimated=estimated,
-            channel_id=self.channel_id,
-            attempts=self.attempts,
-            first_byte_ms=self.first_byte_ms,
-            duration_ms=int(self.duration_s * 1000),
-            http_status=http_status,
-            error_code=error_code,
-            over_hold=amount > self._offer.bound,
+            self._request_id,
+            clock.now_ms(),
+            status,
+            usage,
+            int(amount),
+            estimated,
+            self.channel_id,
+            self.attempts,
+            self.first_byte_ms,
+            int(self.duration_s * 1000),
+            http_status,
+            error_code,
+            amount > self._offer.bound,  # over_hold
         )
+        self.settled = True
         self._tally.settle(closed)
-        figures = ports.figures
         figures.requests[status] += 1
         figures.input_tokens += usage.input_total
         figures.output_tokens += usage.output_total
         figures.charged_nano_usd += int(amount)
+
+    def _began(self, seconds: float) -> None:
+        self.first_byte_ms = int(seconds * 1000)
+        self._ports.figures.first_byte(seconds)
 
     def _estimate(self, output_tokens: int) -> Usage:
         if self._input_estimate < 0:
@@ -132,26 +138,28 @@ class Meter:
         return min(amount, self._offer.bound)
 
 
-async def open_meter(
-    ports: Ports, *, request_id: str, caller: KeyRecord, wanted: Wanted, offer: Offer, mark: str
-) -> Meter:
-    """Hold the money and open the journal. Raises InsufficientQuota, MoneyUnavailable; then nothing is held."""
+def held_at_once(ports: Ports, caller: KeyRecord, offer: Offer) -> bool:
+    """Hold the money if no question is needed. Raises MoneyUnavailable while nothing can be journalled."""
     if not ports.journal.healthy:
         raise MoneyUnavailable("the station cannot write its journal right now; try again", retry_after_s=2)
-    await ports.purse.hold(caller.wallet_id, offer.bound)
+    return ports.purse.held_at_once(caller.wallet_id, offer.bound)
+
+
+def open_meter(ports: Ports, *, request_id: str, caller: KeyRecord, wanted: Wanted, offer: Offer, mark: str) -> Meter:
+    """Open the journal for money that is held. Raises MoneyUnavailable; then nothing is held any more."""
     opened = Opened(
-        request_id=request_id,
-        at_ms=ports.clock.now_ms(),
-        wallet_id=caller.wallet_id,
-        user_id=caller.user_id,
-        key_id=caller.key_id,
-        model=wanted.model,
-        operation="chat",
-        stream=wanted.stream,
-        price_version=offer.price.version,
-        multiplier_ppm=offer.multiplier_ppm,
-        hold=int(offer.bound),
-        client_request_id=mark,
+        request_id,
+        ports.clock.now_ms(),
+        caller.wallet_id,
+        caller.user_id,
+        caller.key_id,
+        wanted.model,
+        "chat",
+        wanted.stream,
+        offer.price.version,
+        offer.multiplier_ppm,
+        int(offer.bound),
+        mark,
     )
     tally = Tally.open(ports.purse, ports.journal, ports.clock, opened, progress_s=ports.settings.progress_s)
     return Meter(ports, request_id, wanted, offer, tally)

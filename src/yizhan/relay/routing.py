@@ -9,13 +9,13 @@ from yizhan.catalog.entries import Channel
 
 def plan(
     candidates: Sequence[Channel], *, draw: Callable[[], float], resting: Collection[int], attempts_max: int
-) -> list[Channel]:
+) -> Sequence[Channel]:
     """Order the channels: higher priority first, inside a tier by weighted chance, resting ones last.
 
     ``candidates`` come highest priority first; ``draw`` gives numbers in [0, 1). At most ``attempts_max`` are planned.
     """
     if len(candidates) == 1:
-        return list(candidates)
+        return candidates
     ranked = sorted(
         candidates,
         key=lambda channel: (channel.id in resting, -channel.priority, -_chance(channel.weight, draw())),
