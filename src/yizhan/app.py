@@ -86,7 +86,11 @@ class Gateway:
             timeouts=_timeouts(settings),
         )
         self.server = Server(
-            partial(answer, self.ports), limits=limits, settings=_server_settings(settings), clock=clock
+            partial(answer, self.ports),
+            limits=limits,
+            settings=_server_settings(settings),
+            clock=clock,
+            request_id=partial(ids.new, "req"),
         )
         self._tasks: list[asyncio.Task[None]] = []
 

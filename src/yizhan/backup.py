@@ -99,6 +99,7 @@ def _copy(home: Path, gathered: Path, database: Path | None) -> None:
             _link_journals(home, gathered)
         copying.result()
     _link_journals(home, gathered)
+    _cut_at_gaps(gathered / "journal")
 
 
 def _copy_database(source: Path, target: Path) -> None:
@@ -120,6 +121,19 @@ def _link_journals(home: Path, gathered: Path) -> None:
             continue  # linked before
         except FileNotFoundError:
             continue  # taken in and deleted since it was listed
+
+
+def _cut_at_gaps(journal: Path) -> None:
+    """Let go of segments behind one that is missing: a folder that grows may be listed without its last but one."""
+    last: dict[str, int] = {}
+    for link in sorted(journal.iterdir()):
+        name, _, number = link.name.rpartition(".")
+        if not number.isdigit():
+            continue
+        if int(number) == last.get(name, int(number) - 1) + 1:
+            last[name] = int(number)
+        else:
+            link.unlink()
 
 
 def _files(folder: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:

@@ -287,6 +287,20 @@ class UpstreamTruncated(UpstreamFailed):
     code = "upstream_truncated"
 
 
+class UpstreamBusy(UpstreamFailed):
+    """Every channel tried is at its rate limit."""
+
+    code = "upstream_rate_limited"
+    status = 429
+    kind = "rate_limit_error"
+
+
+class RefusedByUpstream(BadRequest):
+    """The upstream found fault with the request itself; the message is the upstream's."""
+
+    code = "refused_by_upstream"
+
+
 # -- the back office ---------------------------------------------------------------------------------------------------
 
 

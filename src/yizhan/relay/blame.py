@@ -4,24 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from yizhan.errors import BadRequest, StationError, UpstreamFailed, UpstreamTimeout
+from yizhan.errors import RefusedByUpstream, StationError, UpstreamBusy, UpstreamFailed, UpstreamTimeout
 from yizhan.http1.message import ConnectFailed, Headers, NoAnswer, TooSlow, TransferFailed, first
 
 RETRY_AFTER_MAX_S = 3600
-
-
-class UpstreamBusy(UpstreamFailed):
-    """Every channel tried is at its rate limit."""
-
-    code = "upstream_rate_limited"
-    status = 429
-    kind = "rate_limit_error"
-
-
-class RefusedByUpstream(BadRequest):
-    """The upstream found fault with the request itself; the message is the upstream's."""
-
-    code = "refused_by_upstream"
 
 
 class Failure(msgspec.Struct, frozen=True):
