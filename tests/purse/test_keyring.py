@@ -52,7 +52,9 @@ def test_a_key_is_asked_for_once(clock: SetClock) -> None:
         office = Office()
         record = office.add(b"sk-1")
         ring = a_ring(office, clock)
+        assert ring.known(b"sk-1") is None
         assert [await ring.find(b"sk-1") for _ in range(3)] == [record] * 3
+        assert ring.known(b"sk-1") == record
         assert office.asked == [hashed(b"sk-1")]
 
     run(scenario())

@@ -87,3 +87,9 @@ def test_a_charge_is_the_exact_sum_rounded_once(price: Price, used: Usage, ppm: 
     exact = sum((Fraction(getattr(used, name) * getattr(rate, name), 10**6) for name in CLASSES), Fraction())
     exact = (exact + price.per_request) * ppm / LIST
     assert abs(int(charge(used, price=price, multiplier_ppm=ppm)) - exact) <= Fraction(1, 2)
+
+
+def test_prices_stay_right_when_more_versions_come_than_are_remembered() -> None:
+    for version in range(10_050):
+        price = Price(version=version, model="m", input=version * 1_000_000)
+        assert charge(Usage(input=1), price=price, multiplier_ppm=LIST) == Money(version)

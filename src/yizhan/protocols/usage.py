@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Usage(msgspec.Struct, frozen=True, array_like=True):
+class Usage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Tokens by class, disjoint: the sum of the fields is the total."""
 
     input: int = 0  # text (and what the vendor does not tell apart), neither read from nor written to a cache

@@ -11,7 +11,7 @@ import msgspec
 from yizhan.protocols.usage import Usage
 
 
-class Opened(msgspec.Struct, frozen=True, array_like=True, tag=1):
+class Opened(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
     """A request is about to go upstream; ``hold`` nano-USD of the wallet are set aside for it."""
 
     request_id: str
@@ -28,7 +28,7 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, tag=1):
     client_request_id: str = ""
 
 
-class Progressed(msgspec.Struct, frozen=True, array_like=True, tag=2):
+class Progressed(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
     """What the stream would cost if it ended here, from counted output; books a request its process did not survive."""
 
     request_id: str
@@ -38,7 +38,7 @@ class Progressed(msgspec.Struct, frozen=True, array_like=True, tag=2):
     channel_id: int = 0
 
 
-class Closed(msgspec.Struct, frozen=True, array_like=True, tag=3):
+class Closed(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
     """How the request ended and what it costs the wallet. ``charge`` 0 with no usage is a void."""
 
     request_id: str
