@@ -45,11 +45,7 @@ class Gateway:
     def __init__(self, settings: Settings, name: str, clock: Clock) -> None:
         """Open the journal and put the parts together; must run inside the worker's loop."""
         ids = Ids(clock)
-        limits = Limits(
-            header_bytes_max=settings.header_bytes_max,
-            header_count_max=settings.header_count_max,
-            body_bytes_max=settings.body_bytes_max,
-        )
+        limits = _limits(settings)
         self.settings = settings
         self.journal = Journal.open(
             settings.home_path / "journal", ids.new(name), segment_bytes=settings.journal_segment_bytes
@@ -142,6 +138,14 @@ async def _tell_ready(gateway: Gateway, inherited: Inherited, name: str) -> None
     while not gateway.link.ready:  # noqa: ASYNC110 - it has no event for it, and this happens once
         await asyncio.sleep(0.01)
     inherited.tell_ready(name)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        header_bytes_max=settings.header_bytes_max,
+        header_count_max=settings.header_count_max,
+        body_bytes_max=settings.body_bytes_max,
+    )
 
 
 def _timeouts(settings: Settings) -> Timeouts:

@@ -17,6 +17,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -99,7 +100,7 @@ def _copy(home: Path, gathered: Path, database: Path | None) -> None:
             _link_journals(home, gathered)
         copying.result()
     _link_journals(home, gathered)
-    _cut_at_gaps(gathered / "journal")
+    _fill_gaps(home, gathered)
 
 
 def _copy_database(source: Path, target: Path) -> None:
@@ -114,26 +115,25 @@ def _copy_database(source: Path, target: Path) -> None:
 
 def _link_journals(home: Path, gathered: Path) -> None:
     for segment in (home / "journal").iterdir():
-        link = gathered / "journal" / segment.name
-        try:
-            link.hardlink_to(segment)
-        except FileExistsError:
-            continue  # linked before
-        except FileNotFoundError:
-            continue  # taken in and deleted since it was listed
+        _link(segment, gathered)
 
 
-def _cut_at_gaps(journal: Path) -> None:
-    """Let go of segments behind one that is missing: a folder that grows may be listed without its last but one."""
-    last: dict[str, int] = {}
-    for link in sorted(journal.iterdir()):
+def _link(segment: Path, gathered: Path) -> None:
+    link = gathered / "journal" / segment.name
+    with suppress(FileExistsError, FileNotFoundError):  # linked before; or taken in and deleted since it was listed
+        link.hardlink_to(segment)
+
+
+def _fill_gaps(home: Path, gathered: Path) -> None:
+    """Link the segments that lie between others: a folder that grows may be listed without its last but one."""
+    numbers: dict[str, set[int]] = {}
+    for link in (gathered / "journal").iterdir():
         name, _, number = link.name.rpartition(".")
-        if not number.isdigit():
-            continue
-        if int(number) == last.get(name, int(number) - 1) + 1:
-            last[name] = int(number)
-        else:
-            link.unlink()
+        if number.isdigit():
+            numbers.setdefault(name, set()).add(int(number))
+    for name, found in numbers.items():
+        for missing in set(range(min(found), max(found))) - found:
+            _link(home / "journal" / f"{name}.{missing:06d}", gathered)
 
 
 def _files(folder: Path, prefix: str = "") -> Iterator[tuple[str, Path]]:
