@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import random
 import signal
 import ssl
@@ -35,6 +36,7 @@ from yizhan.relay.endpoints import answer
 from yizhan.relay.ports import Ports
 from yizhan.relay.ticking import tick_for_ever
 
+_CONTROL_NICE = 5  # on a machine with few cores a batch being booked must not stand in a stream's way
 _GC_YOUNG = 10_000
 _SHIP_OUT_S = 8.0  # for the last records, when stopping
 
@@ -200,6 +202,7 @@ def main(argv: list[str]) -> int:
         return 1 if prepared.error else 0
     from yizhan import app_control  # noqa: PLC0415
 
+    os.nice(_CONTROL_NICE)
     app_control.run_control(settings, Inherited.parse(rest))
     return 0
 

@@ -16,7 +16,7 @@ from yizhan.purse.ports import Intake
 from yizhan.purse.segments import Damaged, Segment
 
 PIECE_BYTES = 1024 * 1024
-SHIP_S = 0.1  # records wait so long for company: intake is cheaper by the batch
+SHIP_S = 0.25  # records wait so long for company: a transaction costs as much as a hundred of them
 ORPHANS_S = 1.0  # how soon the money of a process that died on this host comes back
 RETRY_S = 0.5
 
