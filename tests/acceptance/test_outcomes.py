@@ -95,7 +95,9 @@ def test_a_failure_before_the_first_byte_is_not_seen_by_a_streaming_caller(
     first, second = upstream.seen(marker), spare.seen(marker)
     assert first is not None
     assert second is not None
-    assert (first["started"], second["started"], second["finished"]) == (1, 1, 1)
+    # A kept connection that closes without a byte may have been stale: there the request is sent once more.
+    assert first["started"] in ({1, 2} if case == "reset" else {1})
+    assert (second["started"], second["finished"]) == (1, 1)
     row = booked(station, marker, rows_before)
     assert (row["channel"], row["status"]) == ("good", "ok")
     assert (row["input_tokens"], row["output_tokens"]) == (second["prompt_tokens"], second["completion_tokens"])
