@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, Row, cast, delete, func, insert, select, update
 
 from yizhan.billing import ledger
 from yizhan.errors import AlreadyThere, NotFound
@@ -42,9 +42,8 @@ def must_be_group(connection: Connection, name: str) -> None:
 
 def list_users(connection: Connection, *, after: int, limit: int, name: str | None = None) -> list[Row[Any]]:
     """List users with their wallets and what running requests hold, oldest first, from an id on."""
-    held = (
-        select(func.coalesce(func.sum(running.c.hold), 0)).where(running.c.wallet_id == wallets.c.id).scalar_subquery()
-    )
+    total = cast(func.coalesce(func.sum(running.c.hold), 0), BigInteger)  # PostgreSQL's sum is a decimal
+    held = select(total).where(running.c.wallet_id == wallets.c.id).scalar_subquery()
     wanted = (
         select(users, wallets.c.balance, wallets.c.leased, held.label("held"))
         .join(wallets, wallets.c.user_id == users.c.id)
