@@ -235,6 +235,31 @@ async def test_a_caller_who_leaves_before_the_upstream_has_it_pays_nothing(tmp_p
         assert (closed.status, closed.charge, closed.usage.input_total) == ("caller_left", 0, 0)
 
 
+async def test_a_caller_who_leaves_while_money_is_asked_for_costs_nothing_and_starts_nothing(tmp_path: Path) -> None:
+    async with relayed(tmp_path) as (door, servers):
+        asked, gone = asyncio.Event(), asyncio.Event()
+        borrow = door.office.borrow
+
+        async def slowly(**question: Any) -> Any:
+            asked.set()
+            await gone.wait()
+            return await borrow(**question)
+
+        door.office.borrow = slowly  # type: ignore[method-assign]  # the twin's own door, held shut
+        door.ports.drains = 1  # somebody else's
+        caller = await RawCaller.call(door, "hi", stream=True)
+        await asked.wait()
+        await caller.leave()
+        async with asyncio.timeout(5):
+            while door.server.connections:
+                await asyncio.sleep(0.005)
+        gone.set()
+        closed = (await door.closed())[0]
+        assert (closed.status, closed.charge, closed.attempts) == ("caller_left", 0, 0)
+        assert servers[0].count.total.started == 0
+        assert (door.ports.drains, door.account.held) == (1, 0)
+
+
 @asynccontextmanager
 async def _silent_proxy() -> AsyncIterator[str]:
     """Accept, and never say that the tunnel is open: an attempt stays where nothing was sent yet."""

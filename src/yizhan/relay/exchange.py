@@ -36,6 +36,7 @@ class Exchange:
         "_began_at",
         "_counted_when_left",
         "_cut",
+        "_draining",
         "_failure",
         "_headers",
         "_homeward",
@@ -64,6 +65,7 @@ class Exchange:
         self._failure: blame.Failure | None = None
         self._sent = False  # the upstream has the request: from here on it may cost money
         self._left_at: float | None = None  # the caller is gone since
+        self._draining = False  # counted among the answers that are read on
         self._counted_when_left = 0
         self._cut = False  # the bound of a drain was hit, or nothing was sent yet: our own task was cancelled
         self._began_at = self._beaten_at = meter.began_at
@@ -74,6 +76,9 @@ class Exchange:
 
     async def attempt(self, channel: Channel) -> bool:
         """Try one channel. True when the request has been answered, well or cut short; False to try the next."""
+        if self._reply.gone and self._left_at is None:  # while the request waited for money: nothing is sent for it
+            self._left_at = self._ports.clock.monotonic()
+            return True
         meter = self._meter
         meter.channel_id = channel.id
         meter.attempts += 1
@@ -225,6 +230,7 @@ class Exchange:
         if not self._sent or ports.drains >= ports.settings.caller_drains_max:
             self._give_up()
             return
+        self._draining = True
         ports.drains += 1
         if self._answer is not None:
             self._answer.resume()  # it may be waiting for a caller who will read no more
@@ -258,7 +264,7 @@ class Exchange:
         """Settle whatever is still open, and forget the exchange."""
         self._ports.exchanges.discard(self)
         self._reply.on_gone(None)
-        if self._left_at is not None and self._ports.drains:
+        if self._draining:
             self._ports.drains -= 1
         if self._meter.settled:
             return
